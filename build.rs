@@ -1,0 +1,37 @@
+//! Compiles `proto/` into message types, gRPC stubs and the descriptor set, all in `OUT_DIR`.
+//!
+//! The compiler is protox, so no protoc is needed. It must not know what the messages mean: JSON shapes and HTTP routes
+//! are options, which stay in the descriptor set for whoever reads them at run time.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// Where imports are looked up: the contract itself, then the vocabulary of its options.
+const INCLUDES: [&str; 2] = ["proto", "service/transcode/proto"];
+
+/// The files of the contract, relative to the first include directory.
+const FILES: [&str; 2] = ["sabir/v1/chat.proto", "sabir/v1/models.proto"];
+
+/// The package for which Rust code is generated.
+const PACKAGE: &str = "sabir.v1";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // The directories, so that a new import is noticed too; not `proto` itself, where `lib.rs` lies.
+    println!("cargo:rerun-if-changed=proto/sabir");
+    println!("cargo:rerun-if-changed=service/transcode/proto");
+
+    let mut compiler = protox::Compiler::new(INCLUDES)?;
+    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+
+    // Encoded by the compiler itself: decoding into prost's descriptor types would lose the options.
+    let descriptor_set = compiler.encode_file_descriptor_set();
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out_dir.join("descriptor_set.bin"), &descriptor_set)?;
+
+    // The option types stay in the descriptor set; nobody needs them as Rust types.
+    let mut generated = compiler.file_descriptor_set();
+    generated.file.retain(|file| file.package() == PACKAGE);
+    tonic_prost_build::configure().build_client(true).build_server(true).btree_map(".").compile_fds(generated)?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Deadlines: read off the request, put into its extensions, and enforced to the last message of the answer.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Response};
+use http_body::Frame;
+use tokio::time::Sleep;
+use tonic::Status;
+use tonic::body::Body;
+use tower_service::Service;
+
+use crate::status::grpc_response;
+
+/// gRPC's own header. Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// A header any HTTP client can set: seconds, with a fraction if need be.
+pub const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
+
+/// Timeouts beyond this are as good as none.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// When the caller stops waiting; in the extensions of every request that has a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(pub Instant);
+
+/// The deadline a request's headers ask for: the earlier one where both headers are there.
+pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Deadline>, Status> {
+    let mut timeout: Option<Duration> = None;
+    for (name, parse) in
+        [(GRPC_TIMEOUT, parse_grpc as fn(&str) -> Option<Duration>), (TIMEOUT_HEADER, parse_seconds as _)]
+    {
+        let Some(value) = headers.get(&name) else { continue };
+        let parsed = value.to_str().ok().and_then(parse).ok_or_else(|| {
+            let form = if name == GRPC_TIMEOUT { "digits and a unit, such as 500m" } else { "seconds, such as 1.5" };
+            Status::invalid_argument(format!("the header {name} must be {form}"))
+        })?;
+        timeout = Some(timeout.map_or(parsed, |other| other.min(parsed)));
+    }
+    Ok(timeout.map(|timeout| Deadline(Instant::now() + timeout.min(LONGEST))))
+}
+
+/// One to eight digits and a unit.
+fn parse_grpc(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(amount * 3600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+fn parse_seconds(text: &str) -> Option<Duration> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return None;
+    }
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+/// The status of a call whose deadline has passed.
+fn exceeded() -> Status {
+    Status::deadline_exceeded("the deadline has passed")
+}
+
+/// Holds what it wraps to the deadline in a request's extensions, also in the middle of a streamed answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Timed<S> {
+    inner: S,
+}
+
+impl<S> Timed<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for Timed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let call = self.inner.call(request);
+        let Some(deadline) = deadline else { return Box::pin(call) };
+        Box::pin(async move {
+            match tokio::time::timeout_at(deadline.0.into(), call).await {
+                Ok(response) => Ok(response?.map(|body| Body::new(DeadlineBody::new(body, deadline)))),
+                Err(_) => Ok(grpc_response(exceeded(), None)),
+            }
+        })
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body of a gRPC answer that ends with DEADLINE_EXCEEDED when its time is up.
+    struct DeadlineBody {
+        #[pin]
+        body: Option<Body>,
+        #[pin]
+        sleep: Sleep,
+    }
+}
+
+impl DeadlineBody {
+    fn new(body: Body, deadline: Deadline) -> Self {
+        Self { body: Some(body), sleep: tokio::time::sleep_until(deadline.0.into()) }
+    }
+}
+
+impl http_body::Body for DeadlineBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = body.poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        std::task::ready!(this.sleep.poll(context));
+        // Dropping the inner body is what cancels the call.
+        this.body.set(None);
+        let mut trailers = HeaderMap::new();
+        if let Err(status) = exceeded().add_header(&mut trailers) {
+            return Poll::Ready(Some(Err(status)));
+        }
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_headers_are_understood_and_the_earlier_wins() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(of(&headers).unwrap(), None);
+        headers.insert(GRPC_TIMEOUT, "10S".parse().unwrap());
+        headers.insert(TIMEOUT_HEADER, "0.5".parse().unwrap());
+        let left = of(&headers).unwrap().unwrap().0 - Instant::now();
+        assert!(left <= Duration::from_millis(500) && left > Duration::from_millis(100), "{left:?}");
+    }
+
+    #[test]
+    fn malformed_timeouts_are_refused() {
+        for (name, text) in [
+            (GRPC_TIMEOUT, "10"),
+            (GRPC_TIMEOUT, "S"),
+            (GRPC_TIMEOUT, "123456789S"),
+            (GRPC_TIMEOUT, "-1S"),
+            (TIMEOUT_HEADER, "soon"),
+            (TIMEOUT_HEADER, "-1"),
+            (TIMEOUT_HEADER, "1e9"),
+            (TIMEOUT_HEADER, ""),
+        ] {
+            let headers = HeaderMap::from_iter([(name.clone(), text.parse().unwrap())]);
+            assert!(of(&headers).is_err(), "{name}: {text}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The outer layer: tells the protocols apart and, for HTTP with JSON, finds the route before and renders the answer
+//! after. What it wraps sees gRPC only.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method as Verb, Request, Response, StatusCode, Uri, Version};
+use tonic::Status;
+use tonic::body::Body;
+use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::bind::Pending;
+use crate::deadline::{self, Timed};
+use crate::options::ErrorShape;
+use crate::protocol::Protocol;
+use crate::render;
+use crate::route::{BodyPart, Found, Route};
+use crate::status::{grpc_response, http_response};
+use crate::transcoder::Shared;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Wraps gRPC services so that they answer every protocol.
+#[derive(Debug, Clone)]
+pub struct TranscodeLayer {
+    shared: Arc<Shared>,
+}
+
+impl TranscodeLayer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<S: Clone> Layer<S> for TranscodeLayer {
+    type Service = Transcode<S>;
+
+    fn layer(&self, inner: S) -> Transcode<S> {
+        let inner = Timed::new(inner);
+        Transcode { grpc_web: GrpcWebLayer::new().layer(inner.clone()), inner, shared: self.shared.clone() }
+    }
+}
+
+/// Answers gRPC, gRPC-Web and HTTP with JSON from `S`, which answers gRPC.
+#[derive(Debug, Clone)]
+pub struct Transcode<S> {
+    inner: Timed<S>,
+    grpc_web: GrpcWebService<Timed<S>>,
+    shared: Arc<Shared>,
+}
+
+impl<S, B> Service<Request<B>> for Transcode<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        let protocol = classify(request.headers());
+        request.extensions_mut().insert(protocol);
+        let deadline = deadline::of(request.headers());
+        if let Ok(Some(deadline)) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        match (protocol, deadline.err()) {
+            (Protocol::Rest, bad_deadline) => {
+                let mut inner = self.inner.clone();
+                std::mem::swap(&mut inner, &mut self.inner);
+                let shared = self.shared.clone();
+                Box::pin(async move { Ok(rest(&shared, inner, request, bad_deadline).await) })
+            }
+            (Protocol::Grpc, _) if request.version() < Version::HTTP_2 => {
+                let status = Status::invalid_argument("gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web or JSON");
+                let response = http_response(self.shared.error_shape, &status, Some(StatusCode::BAD_REQUEST));
+                Box::pin(std::future::ready(Ok(response)))
+            }
+            (_, Some(status)) => Box::pin(std::future::ready(Ok(grpc_response(status, None)))),
+            (Protocol::Grpc, None) => Box::pin(self.inner.call(request)),
+            (Protocol::GrpcWeb, None) => Box::pin(self.grpc_web.call(request)),
+        }
+    }
+}
+
+/// The protocol, by content type.
+fn classify(headers: &HeaderMap) -> Protocol {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return Protocol::Rest };
+    let Some(rest) = content_type.as_bytes().strip_prefix(b"application/grpc") else { return Protocol::Rest };
+    match rest.first() {
+        None | Some(b'+' | b';' | b' ') => Protocol::Grpc,
+        _ if rest.starts_with(b"-web") => Protocol::GrpcWeb,
+        _ => Protocol::Rest,
+    }
+}
+
+/// Serves one HTTP request with JSON.
+async fn rest<S>(
+    shared: &Arc<Shared>,
+    mut inner: Timed<S>,
+    mut request: Request<Body>,
+    bad_deadline: Option<Status>,
+) -> Response<Body>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+    S::Future: Send + 'static,
+{
+    let head = request.method() == Verb::HEAD;
+    let verb = if head { &Verb::GET } else { request.method() };
+    let route = match shared.routes.find(verb, request.uri().path()) {
+        Found::Route(route) => route.clone(),
+        Found::WrongVerb(allowed) => return wrong_verb(shared.error_shape, request.method(), allowed),
+        Found::Nothing => return nothing(shared.error_shape, &request),
+    };
+    let shape = route.method.error_shape;
+    if let Some(status) = bad_deadline {
+        return http_response(shape, &status, None);
+    }
+    if let Err((http, problem)) = check_body(shared, &route, &request) {
+        let status = if http == StatusCode::PAYLOAD_TOO_LARGE {
+            Status::resource_exhausted(problem)
+        } else {
+            Status::invalid_argument(problem)
+        };
+        return http_response(shape, &status, Some(http));
+    }
+    let uri = std::mem::replace(request.uri_mut(), Uri::from(route.method.path.clone()));
+    *request.method_mut() = Verb::POST;
+    *request.version_mut() = Version::HTTP_2;
+    to_metadata(request.headers_mut());
+    request.extensions_mut().insert(Pending { route: route.clone(), uri });
+    let answer = match inner.call(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let mut response = render::answer(shared, &route, answer).await;
+    if head {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Refuses a body by its headers: not JSON, encoded, or too large.
+fn check_body(shared: &Shared, route: &Route, request: &Request<Body>) -> Result<(), (StatusCode, String)> {
+    let headers = request.headers();
+    if route.body == BodyPart::None || http_body::Body::is_end_stream(request.body()) {
+        return Ok(());
+    }
+    let unsupported = |problem: &str| Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, problem.to_owned()));
+    if !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+        return unsupported("the body must be JSON: send `content-type: application/json`");
+    }
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return unsupported("an encoded body is not accepted: send it without content-encoding");
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > shared.config.max_body as u64) {
+        let problem = format!("the body is larger than the limit of {} bytes", shared.config.max_body);
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, problem));
+    }
+    Ok(())
+}
+
+/// `application/json`, or a type with the suffix `+json`, in UTF-8.
+fn is_json(content_type: &HeaderValue) -> bool {
+    let Ok(text) = content_type.to_str() else { return false };
+    let mut parts = text.split(';');
+    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let charset = parts.find_map(|part| part.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
+    (essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")))
+        && charset.is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
+}
+
+/// Turns the headers of an HTTP request into the metadata of a gRPC request: what belongs to the connection or to the
+/// JSON body goes, everything else stays.
+fn to_metadata(headers: &mut HeaderMap) {
+    for name in [
+        header::ACCEPT,
+        header::ACCEPT_ENCODING,
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::EXPECT,
+        header::HOST,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("grpc-accept-encoding"),
+        HeaderName::from_static("grpc-encoding"),
+    ] {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+}
+
+fn wrong_verb(shape: ErrorShape, verb: &Verb, mut allowed: Vec<Verb>) -> Response<Body> {
+    if allowed.contains(&Verb::GET) && !allowed.contains(&Verb::HEAD) {
+        allowed.push(Verb::HEAD);
+    }
+    allowed.push(Verb::OPTIONS);
+    let names = allowed.iter().map(Verb::as_str).collect::<Vec<_>>().join(", ");
+    let mut response = if verb == Verb::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        let problem = format!("{verb} is not allowed here; allowed: {names}");
+        http_response(shape, &Status::unimplemented(problem), Some(StatusCode::METHOD_NOT_ALLOWED))
+    };
+    if let Ok(names) = HeaderValue::from_str(&names) {
+        response.headers_mut().insert(header::ALLOW, names);
+    }
+    response
+}
+
+fn nothing(shape: ErrorShape, request: &Request<Body>) -> Response<Body> {
+    let path: String = request.uri().path().chars().take(200).collect();
+    http_response(shape, &Status::not_found(format!("there is nothing at {} {path}", request.method())), None)
+}
+
+/// Whether a gRPC answer is only a status.
+pub(crate) fn lone_status(headers: &HeaderMap) -> Option<Status> {
+    headers.contains_key(GRPC_STATUS).then(|| Status::from_header_map(headers)).flatten()
+}

@@ -1,0 +1,196 @@
+//! JSON to protobuf wire bytes and back, from descriptors alone.
+//!
+//! At start-up each message type is compiled into a plan. Reading walks JSON tokens and appends wire bytes, writing walks
+//! wire bytes and appends JSON; no message tree is built on the way. Canonical ProtoJSON
+//! (<https://protobuf.dev/programming-guides/json/>) is the form where no `transcode.v1` option says otherwise.
+//! Knows nothing of HTTP or gRPC.
+
+mod check;
+mod compile;
+mod error;
+mod names;
+mod plan;
+mod read;
+mod well_known;
+mod wire;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use prost_reflect::DescriptorPool;
+
+pub use self::error::{PlanError, ReadError, WriteError};
+pub use self::plan::MessageId;
+pub use self::read::Mode;
+
+/// The plans of every message in a descriptor set.
+#[derive(Debug)]
+pub struct Plans {
+    compiled: compile::Compiled,
+}
+
+impl Plans {
+    /// Compiles an encoded `google.protobuf.FileDescriptorSet`, imports included.
+    ///
+    /// # Errors
+    /// When the set is not readable, or options contradict each other; the error names the element.
+    pub fn compile(descriptor_set: &[u8]) -> Result<Self, PlanError> {
+        let pool = DescriptorPool::decode(descriptor_set)
+            .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
+        Self::from_pool(&pool)
+    }
+
+    /// The same from a pool that is already decoded.
+    pub(crate) fn from_pool(pool: &DescriptorPool) -> Result<Self, PlanError> {
+        Ok(Self { compiled: compile::compile(pool)? })
+    }
+
+    /// The message of this full name, such as `google.protobuf.Timestamp`.
+    pub fn message(&self, full_name: &str) -> Option<MessageId> {
+        self.compiled.ids.get(full_name).copied()
+    }
+
+    /// The full name of a message.
+    pub fn name(&self, message: MessageId) -> &str {
+        &self.compiled.messages[message.0 as usize].full_name
+    }
+
+    /// Reads a JSON document and appends the wire bytes of the message to `out`.
+    ///
+    /// # Errors
+    /// When the text is not JSON, or does not fit the message: the error names the field path. `out` is then as it was.
+    pub fn read(&self, message: MessageId, json: &[u8], mode: Mode, out: &mut Vec<u8>) -> Result<(), ReadError> {
+        read::read(&self.compiled, message, json, mode, out)
+    }
+
+    /// Appends the JSON of the message in `wire` to `out`.
+    ///
+    /// Raw fields and additional members are written as they stand: bytes that come from a stranger must have passed
+    /// the gate first.
+    ///
+    /// # Errors
+    /// When the bytes are not such a message. `out` is then as it was.
+    pub fn write(&self, message: MessageId, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
+        write::write(&self.compiled, message, wire, out)
+    }
+
+    /// Appends the JSON of one field of the message in `wire`: the value without its name; `null`, zero or empty where
+    /// it is unset.
+    pub(crate) fn write_field(
+        &self,
+        message: MessageId,
+        field: u16,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), WriteError> {
+        write::write_field(&self.compiled, message, field, wire, out)
+    }
+
+    /// Reads a JSON document as the value of one field of a message.
+    pub(crate) fn read_field(
+        &self,
+        message: MessageId,
+        field: u16,
+        json: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        read::read_field(&self.compiled, message, field, json, out)
+    }
+
+    /// Reads the text of a path variable or query parameter as the value of a field.
+    pub(crate) fn read_text(
+        &self,
+        message: MessageId,
+        field: u16,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        read::read_text(&self.compiled, message, field, text, out)
+    }
+
+    /// Checks bytes that come from a stranger: well-formed, UTF-8 where it must be, JSON where raw JSON is held.
+    pub(crate) fn check(&self, message: MessageId, wire: &[u8]) -> Result<(), ReadError> {
+        check::check(&self.compiled, message, wire)
+    }
+
+    fn plan(&self, message: MessageId) -> &plan::Message {
+        &self.compiled.messages[message.0 as usize]
+    }
+
+    /// The index of a field by proto or JSON name.
+    pub(crate) fn field(&self, message: MessageId, name: &str) -> Option<u16> {
+        let fields = &self.plan(message).fields;
+        let at = fields.iter().position(|field| *field.proto_name == *name || *field.name == *name)?;
+        u16::try_from(at).ok()
+    }
+
+    /// The number of a field.
+    pub(crate) fn field_number(&self, message: MessageId, field: u16) -> u32 {
+        self.plan(message).fields[usize::from(field)].number
+    }
+
+    /// The message a field holds, if it is a message with fields of its own.
+    pub(crate) fn child(&self, message: MessageId, field: u16) -> Option<MessageId> {
+        match self.plan(message).fields[usize::from(field)].kind {
+            plan::Kind::Message(child) if self.plan(child).well_known.is_none() => Some(child),
+            _ => None,
+        }
+    }
+
+    /// Whether a field is a list or a map.
+    pub(crate) fn is_repeated(&self, message: MessageId, field: u16) -> bool {
+        !matches!(self.plan(message).fields[usize::from(field)].label, plan::Label::Singular { .. })
+    }
+
+    /// Whether a value of the field can be said in one text: a scalar, or a well-known type that JSON has as a scalar.
+    pub(crate) fn is_text(&self, message: MessageId, field: u16) -> bool {
+        let field = &self.plan(message).fields[usize::from(field)];
+        match (field.label, field.kind) {
+            (plan::Label::Map, _) => false,
+            (_, plan::Kind::Message(child)) => self.plan(child).well_known.is_some_and(plan::WellKnown::is_text),
+            _ => true,
+        }
+    }
+
+    /// Whether a boolean at the top of the message is true.
+    pub(crate) fn is_true(&self, message: MessageId, field: u16, wire: &[u8]) -> bool {
+        let number = self.field_number(message, field);
+        let mut reader = wire::Reader::new(wire);
+        let mut value = false;
+        while let Ok(Some(field)) = reader.next() {
+            if let (true, wire::Value::Varint(bit)) = (field.number == number, field.value) {
+                value = bit != 0;
+            }
+        }
+        value
+    }
+
+    /// The bytes of a message field that holds `value`.
+    pub(crate) fn nested(&self, message: MessageId, field: u16, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(value.len() + 4);
+        let key = u64::from(self.field_number(message, field)) << 3 | wire::WireType::Bytes.number();
+        wire::put_varint(&mut out, key);
+        wire::put_bytes(&mut out, value);
+        out
+    }
+
+    /// The last value of the field that `steps` lead to, as it stands on the wire.
+    pub(crate) fn value_at<'w>(&self, steps: &[(MessageId, u16)], wire: &'w [u8]) -> Option<wire::Value<'w>> {
+        let (&(message, field), rest) = steps.split_first()?;
+        let number = self.field_number(message, field);
+        let mut reader = wire::Reader::new(wire);
+        let mut found = None;
+        while let Ok(Some(field)) = reader.next() {
+            if field.number != number {
+                continue;
+            }
+            found = match field.value {
+                value if rest.is_empty() => Some(value),
+                wire::Value::Bytes(inner) => self.value_at(rest, inner).or(found),
+                _ => found,
+            };
+        }
+        found
+    }
+}

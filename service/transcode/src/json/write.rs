@@ -1,0 +1,496 @@
+//! Wire bytes to JSON text.
+//!
+//! Each message is walked twice: once over its own field headers, to note where each field stands, and once to write
+//! the members in the order of the plan. Nothing is decoded into a tree. Knows nothing of HTTP.
+
+mod scalar;
+
+use std::collections::HashMap;
+
+pub(super) use self::scalar::{put_double, put_json_string};
+use self::scalar::{put_enum, put_scalar, scalar_default};
+use super::compile::Compiled;
+use super::error::WriteError;
+use super::plan::{Field, Form, Kind, Label, Member, Message, MessageId, Union};
+use super::well_known;
+use super::wire::{Reader, Value};
+use crate::options::Unset;
+
+/// How deep messages may nest.
+const MAX_DEPTH: usize = 100;
+
+/// Appends the JSON of the message in `wire` to `out`; on an error `out` is as it was.
+pub(super) fn write(plans: &Compiled, message: MessageId, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
+    let start = out.len();
+    let mut writer = Writer { plans, out, slots: Vec::new(), depth: 0 };
+    let result = writer.message(message, wire);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+/// Appends the JSON of one field of the message in `wire`: the value, without its name.
+pub(super) fn write_field(
+    plans: &Compiled,
+    message: MessageId,
+    field: u16,
+    wire: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError> {
+    let mut writer = Writer { plans, out, slots: Vec::new(), depth: 0 };
+    let plan = &plans.messages[message.0 as usize];
+    let base = writer.index(plan, wire)?;
+    let slot = writer.slots[base + usize::from(field)];
+    let field = &plan.fields[usize::from(field)];
+    if slot.count == 0 {
+        writer.default_value(field);
+        return Ok(());
+    }
+    writer.field_value(field, wire, slot)
+}
+
+/// Where a field stands in its message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// Where its first occurrence begins.
+    first: u32,
+    /// Where its last occurrence begins.
+    last: u32,
+    /// How many occurrences there are.
+    count: u32,
+}
+
+/// A message whose members are being written.
+struct Open<'p, 'w> {
+    plan: &'p Message,
+    wire: &'w [u8],
+    /// Where its slots begin.
+    base: usize,
+    /// The members that the schema could not hold: name and JSON text.
+    additional: Vec<(&'w str, &'w str)>,
+}
+
+pub(super) struct Writer<'a> {
+    pub(super) plans: &'a Compiled,
+    pub(super) out: &'a mut Vec<u8>,
+    /// The slots of every message that is open, innermost last: one allocation for a whole document.
+    slots: Vec<Slot>,
+    depth: usize,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn message(&mut self, id: MessageId, wire: &[u8]) -> Result<(), WriteError> {
+        let plan = &self.plans.messages[id.0 as usize];
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(WriteError::new(format!("messages nest deeper than {MAX_DEPTH} levels")));
+        }
+        match plan.well_known {
+            None => {
+                self.out.push(b'{');
+                let mut first = true;
+                self.members(plan, wire, &mut first)?;
+                self.out.push(b'}');
+            }
+            Some(kind) => well_known::write(self, kind, plan, wire)?,
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes the members of a message without its braces; `first` tells whether a comma is due.
+    pub(super) fn members(&mut self, plan: &'a Message, wire: &[u8], first: &mut bool) -> Result<(), WriteError> {
+        let base = self.index(plan, wire)?;
+        let additional = self.additional(plan, wire, base)?;
+        let open = Open { plan, wire, base, additional };
+        for &member in &plan.output {
+            match member {
+                Member::Field(index) => self.field(&open, index, first)?,
+                Member::Union(index) => {
+                    if let Form::ByJsonType(union) = &plan.oneofs[usize::from(index)].form {
+                        self.union(&open, index, union, first)?;
+                    }
+                }
+                Member::Tag(index) => {
+                    let oneof = &plan.oneofs[usize::from(index)];
+                    let Form::Tag { json_key, name } = &oneof.form else { continue };
+                    if let Some(set) = self.set_field(plan, index, base)
+                        && !is_noted(&open.additional, name)
+                    {
+                        self.key(json_key, first);
+                        put_json_string(self.out, &plan.fields[usize::from(set)].name)?;
+                    }
+                }
+            }
+        }
+        for (index, (name, text)) in open.additional.iter().enumerate() {
+            let replaced = open.additional[index + 1..].iter().any(|(later, _)| later == name);
+            if text.is_empty() || replaced || self.is_set(plan, name, base) {
+                continue;
+            }
+            if !std::mem::replace(first, false) {
+                self.out.push(b',');
+            }
+            put_json_string(self.out, name)?;
+            self.out.push(b':');
+            self.out.extend_from_slice(text.as_bytes());
+        }
+        self.slots.truncate(base);
+        Ok(())
+    }
+
+    /// Writes the value of the one field of a wrapper, a `Struct` or a `ListValue`.
+    pub(super) fn first_field(&mut self, plan: &'a Message, wire: &[u8]) -> Result<(), WriteError> {
+        let Some(field) = plan.fields.first() else { return Err(wrong_type()) };
+        let base = self.index(plan, wire)?;
+        let slot = self.slots[base];
+        if slot.count == 0 {
+            self.default_value(field)
+        } else {
+            self.field_value(field, wire, slot)?
+        }
+        self.slots.truncate(base);
+        Ok(())
+    }
+
+    /// Notes where each field stands, and gives where its slots begin.
+    fn index(&mut self, plan: &Message, wire: &[u8]) -> Result<usize, WriteError> {
+        let base = self.slots.len();
+        self.slots.resize(base + plan.fields.len(), Slot::default());
+        let mut reader = Reader::new(wire);
+        loop {
+            let at = reader.position() as u32;
+            let Some(field) = reader.next()? else { return Ok(base) };
+            let Some(index) = plan.field_index(field.number) else { continue };
+            let slot = &mut self.slots[base + index];
+            if slot.count == 0 {
+                slot.first = at;
+            }
+            slot.last = at;
+            slot.count += 1;
+        }
+    }
+
+    /// The members that the schema could not hold.
+    fn additional<'w>(
+        &self,
+        plan: &Message,
+        wire: &'w [u8],
+        base: usize,
+    ) -> Result<Vec<(&'w str, &'w str)>, WriteError> {
+        let Some(index) = plan.additional else { return Ok(Vec::new()) };
+        let slot = self.slots[base + usize::from(index)];
+        let mut entries = Vec::new();
+        if slot.count > 0 {
+            each(wire, slot, plan.fields[usize::from(index)].number, |value| {
+                let Value::Bytes(entry) = value else { return Err(wrong_type()) };
+                let (mut key, mut text) = ("", "");
+                let mut reader = Reader::new(entry);
+                while let Some(field) = reader.next()? {
+                    match (field.number, field.value) {
+                        (1, Value::Bytes(bytes)) => key = utf8(bytes)?,
+                        (2, Value::Bytes(bytes)) => text = utf8(bytes)?,
+                        _ => {}
+                    }
+                }
+                entries.push((key, text));
+                Ok(())
+            })?;
+        }
+        Ok(entries)
+    }
+
+    /// Whether the member of this name is set in the message itself, so that an additional one must not repeat it.
+    fn is_set(&self, plan: &Message, name: &str, base: usize) -> bool {
+        match plan.members.get(name) {
+            None => false,
+            Some(Member::Field(index)) => self.slots[base + usize::from(index)].count > 0,
+            Some(Member::Union(index)) => self.set_field(plan, index, base).is_some(),
+            Some(Member::Tag(index)) => self.set_field(plan, index, base).is_some(),
+        }
+    }
+
+    #[inline]
+    fn key(&mut self, json_key: &[u8], first: &mut bool) {
+        if !std::mem::replace(first, false) {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(json_key);
+    }
+
+    #[inline]
+    fn field(&mut self, open: &Open<'_, '_>, index: u16, first: &mut bool) -> Result<(), WriteError> {
+        let field = &open.plan.fields[usize::from(index)];
+        let slot = self.slots[open.base + usize::from(index)];
+        if slot.count == 0 {
+            if field.unset != Unset::Omit && !holds(&open.additional, &field.name) {
+                self.key(&field.json_key, first);
+                match field.unset {
+                    Unset::Default => self.default_value(field),
+                    _ => self.out.extend_from_slice(b"null"),
+                }
+            }
+            return Ok(());
+        }
+        if let Some(oneof) = field.oneof {
+            // Of several members of a oneof, the last on the wire counts.
+            if self.set_field(open.plan, oneof, open.base) != Some(index) {
+                return Ok(());
+            }
+            if let (Form::Tag { .. }, Kind::Message(id)) = (&open.plan.oneofs[usize::from(oneof)].form, field.kind)
+                && self.plans.messages[id.0 as usize].output.is_empty()
+            {
+                return Ok(());
+            }
+        }
+        if matches!(field.label, Label::Singular { implicit: true })
+            && field.unset != Unset::Default
+            && is_default(open.wire, slot)?
+        {
+            return Ok(());
+        }
+        self.key(&field.json_key, first);
+        if field.accept_scalar && slot.count == 1 && is_noted(&open.additional, &field.name) {
+            return self.lone_element(field, open.wire, slot);
+        }
+        self.field_value(field, open.wire, slot)
+    }
+
+    fn union(&mut self, open: &Open<'_, '_>, oneof: u16, union: &Union, first: &mut bool) -> Result<(), WriteError> {
+        let Some(index) = self.set_field(open.plan, oneof, open.base) else {
+            if union.unset == Unset::Null && !holds(&open.additional, &open.plan.oneofs[usize::from(oneof)].name) {
+                self.key(&union.json_key, first);
+                self.out.extend_from_slice(b"null");
+            }
+            return Ok(());
+        };
+        let field = &open.plan.fields[usize::from(index)];
+        let slot = self.slots[open.base + usize::from(index)];
+        self.key(&union.json_key, first);
+        if union.array != Some(index) {
+            return self.field_value(field, open.wire, slot);
+        }
+        // The array is the one repeated field of the message.
+        let Kind::Message(list) = field.kind else { return Err(wrong_type()) };
+        let list = &self.plans.messages[list.0 as usize];
+        let merged = merged(open.wire, slot, field.number)?;
+        let inner = self.index(list, &merged)?;
+        let elements = self.slots[inner];
+        match list.fields.first() {
+            Some(field) if elements.count > 0 => self.field_value(field, &merged, elements)?,
+            _ => self.out.extend_from_slice(b"[]"),
+        }
+        self.slots.truncate(inner);
+        Ok(())
+    }
+
+    /// The member of a oneof that stands last on the wire.
+    fn set_field(&self, plan: &Message, oneof: u16, base: usize) -> Option<u16> {
+        let members = plan.oneofs[usize::from(oneof)].fields.iter().copied();
+        let set = members.filter(|&index| self.slots[base + usize::from(index)].count > 0);
+        set.max_by_key(|&index| self.slots[base + usize::from(index)].last)
+    }
+
+    /// The value of a field that occurs at least once.
+    fn field_value(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
+        match field.label {
+            Label::Singular { .. } => match field.kind {
+                Kind::Message(id) => self.message(id, &merged(wire, slot, field.number)?),
+                _ => self.single(field, value_at(wire, slot.last)?),
+            },
+            Label::Repeated { .. } => self.list(field, wire, slot),
+            Label::Map => self.map(field, wire, slot),
+        }
+    }
+
+    fn default_value(&mut self, field: &Field) {
+        let text = match field.label {
+            Label::Repeated { .. } => "[]",
+            Label::Map => "{}",
+            Label::Singular { .. } => match field.kind {
+                Kind::Message(_) => "null",
+                Kind::Enum(id) => {
+                    let plans = self.plans;
+                    put_enum(self.out, &plans.enums[id.0 as usize], 0);
+                    return;
+                }
+                kind => scalar_default(kind, field),
+            },
+        };
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// One value, not a list.
+    pub(super) fn single(&mut self, field: &Field, value: Value<'_>) -> Result<(), WriteError> {
+        match (field.kind, value) {
+            (Kind::Message(id), Value::Bytes(bytes)) => self.message(id, bytes),
+            (Kind::Enum(id), Value::Varint(number)) => {
+                let plans = self.plans;
+                put_enum(self.out, &plans.enums[id.0 as usize], number as i32);
+                Ok(())
+            }
+            (_, Value::Bytes(bytes)) if field.raw => {
+                self.out.extend_from_slice(if bytes.is_empty() { b"null" } else { utf8(bytes)?.as_bytes() });
+                Ok(())
+            }
+            _ => put_scalar(self.out, field, value),
+        }
+    }
+
+    fn lone_element(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
+        let start = self.out.len();
+        self.list(field, wire, slot)?;
+        // One element between brackets: take the brackets away.
+        self.out.pop();
+        self.out.remove(start);
+        Ok(())
+    }
+
+    fn list(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
+        self.out.push(b'[');
+        let mut first = true;
+        each(wire, slot, field.number, |value| {
+            let wire_type = field.kind.wire_type();
+            match value {
+                // Packed and unpacked elements may be mixed.
+                Value::Bytes(packed) if wire_type != super::wire::WireType::Bytes => {
+                    let mut reader = Reader::new(packed);
+                    while !reader.is_empty() {
+                        let value = match wire_type {
+                            super::wire::WireType::Varint => Value::Varint(reader.varint()?),
+                            super::wire::WireType::Fixed32 => Value::Fixed32(reader.fixed32()?),
+                            _ => Value::Fixed64(reader.fixed64()?),
+                        };
+                        if !std::mem::replace(&mut first, false) {
+                            self.out.push(b',');
+                        }
+                        self.single(field, value)?;
+                    }
+                    Ok(())
+                }
+                value => {
+                    if !std::mem::replace(&mut first, false) {
+                        self.out.push(b',');
+                    }
+                    self.single(field, value)
+                }
+            }
+        })?;
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn map(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
+        let Kind::Message(entry) = field.kind else { return Err(wrong_type()) };
+        let entry = &self.plans.messages[entry.0 as usize];
+        let [key_field, value_field] = &entry.fields[..] else { return Err(wrong_type()) };
+        let mut entries = Vec::with_capacity(slot.count as usize);
+        each(wire, slot, field.number, |value| {
+            let Value::Bytes(bytes) = value else { return Err(wrong_type()) };
+            let (mut key, mut value) = (None, None);
+            let mut reader = Reader::new(bytes);
+            while let Some(field) = reader.next()? {
+                match field.number {
+                    1 => key = Some(field.value),
+                    2 => value = Some(field.value),
+                    _ => {}
+                }
+            }
+            let mut text = Vec::new();
+            match key {
+                Some(key) => put_scalar(&mut text, key_field, key)?,
+                None => text.extend_from_slice(scalar_default(key_field.kind, key_field).as_bytes()),
+            }
+            if text.first() != Some(&b'"') {
+                text.insert(0, b'"');
+                text.push(b'"');
+            }
+            entries.push((text, value));
+            Ok(())
+        })?;
+        // Of several entries of one key the last counts.
+        let last: HashMap<&[u8], usize> = entries.iter().enumerate().map(|(at, (key, _))| (&key[..], at)).collect();
+        self.out.push(b'{');
+        let mut first = true;
+        for (at, (key, value)) in entries.iter().enumerate() {
+            if last.get(&key[..]) != Some(&at) {
+                continue;
+            }
+            self.key(key, &mut first);
+            self.out.push(b':');
+            match (value, value_field.kind) {
+                (Some(value), _) => self.single(value_field, *value)?,
+                (None, Kind::Message(id)) => self.message(id, &[])?,
+                (None, _) => self.default_value(value_field),
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+/// Whether the additional members speak of `name` at all.
+fn holds(additional: &[(&str, &str)], name: &str) -> bool {
+    additional.iter().any(|(key, _)| *key == name)
+}
+
+/// Whether the additional members hold a note on the form of `name`.
+fn is_noted(additional: &[(&str, &str)], name: &str) -> bool {
+    additional.iter().any(|(key, text)| *key == name && text.is_empty())
+}
+
+/// Calls `act` with each occurrence of a field, from the first noted one on.
+fn each<'w>(
+    wire: &'w [u8],
+    slot: Slot,
+    number: u32,
+    mut act: impl FnMut(Value<'w>) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let mut reader = Reader::starting_at(wire, slot.first as usize);
+    let mut left = slot.count;
+    while left > 0
+        && let Some(field) = reader.next()?
+    {
+        if field.number == number {
+            left -= 1;
+            act(field.value)?;
+        }
+    }
+    Ok(())
+}
+
+fn value_at(wire: &[u8], at: u32) -> Result<Value<'_>, WriteError> {
+    Ok(Reader::starting_at(wire, at as usize).next()?.ok_or_else(wrong_type)?.value)
+}
+
+/// The bytes of a message field. Several occurrences are merged, which on the wire is putting them end to end.
+fn merged(wire: &[u8], slot: Slot, number: u32) -> Result<std::borrow::Cow<'_, [u8]>, WriteError> {
+    if slot.count == 1 {
+        let Value::Bytes(bytes) = value_at(wire, slot.last)? else { return Err(wrong_type()) };
+        return Ok(bytes.into());
+    }
+    let mut all = Vec::new();
+    each(wire, slot, number, |value| {
+        let Value::Bytes(bytes) = value else { return Err(wrong_type()) };
+        all.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    Ok(all.into())
+}
+
+fn is_default(wire: &[u8], slot: Slot) -> Result<bool, WriteError> {
+    Ok(match value_at(wire, slot.last)? {
+        Value::Varint(value) | Value::Fixed64(value) => value == 0,
+        Value::Fixed32(value) => value == 0,
+        Value::Bytes(bytes) => bytes.is_empty(),
+    })
+}
+
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, WriteError> {
+    std::str::from_utf8(bytes).map_err(|_| WriteError::new("a string field is not UTF-8"))
+}
+
+pub(super) fn wrong_type() -> WriteError {
+    WriteError::new("a field has the wrong wire type")
+}

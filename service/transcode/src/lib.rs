@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod bind;
+pub mod cors;
+mod deadline;
+mod edge;
+mod frame;
+pub mod json;
+mod options;
+mod protocol;
+mod render;
+mod route;
+mod status;
+mod transcoder;
+
+pub use self::bind::{Bind, BindLayer};
+pub use self::deadline::{Deadline, TIMEOUT_HEADER};
+pub use self::edge::{Transcode, TranscodeLayer};
+pub use self::options::ErrorShape;
+pub use self::protocol::Protocol;
+pub use self::route::RouteError;
+pub use self::status::{code_name, http_status};
+pub use self::transcoder::{BuildError, Config, Transcoder, UnknownQuery};
+
+/// The folder of the protos that annotations need: `google/api/annotations.proto` and `transcode/v1/options.proto`.
+/// Give it to protoc or protox as an include path in a build script.
+pub const PROTO_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");

@@ -1,0 +1,180 @@
+//! Reads the `transcode.v1` options off descriptors.
+//!
+//! The options are read once, when plans and routes are compiled; nothing here runs while a request is served.
+
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, EnumValueDescriptor, FieldDescriptor, FileDescriptor, MethodDescriptor,
+    OneofDescriptor, ServiceDescriptor, Value,
+};
+
+/// What is written for a member whose field is unset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Unset {
+    /// Nothing.
+    #[default]
+    Omit,
+    /// `null`.
+    Null,
+    /// The default value of the type.
+    Default,
+}
+
+/// The body of an error answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorShape {
+    /// `google.rpc.Status` as JSON.
+    #[default]
+    Status,
+    /// OpenAI's `{"error": {...}}`.
+    OpenAi,
+}
+
+/// How a oneof is told apart in JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OneofForm {
+    /// One member named as the oneof; the JSON type of its value tells which field is set.
+    ByJsonType(Unset),
+    /// The fields stand side by side and this member names the one that is set.
+    Tag(String),
+}
+
+/// Options of a field.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FieldShape {
+    pub(crate) unset: Unset,
+    pub(crate) raw: bool,
+    pub(crate) additional_members: bool,
+    pub(crate) accept_scalar: bool,
+    pub(crate) int64_number: Option<bool>,
+}
+
+/// Options of a method.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MethodShape {
+    /// The request's boolean field and the name of the streaming method.
+    pub(crate) stream_twin: Option<(String, String)>,
+    pub(crate) terminator: Option<String>,
+}
+
+/// Options of a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FileShape {
+    pub(crate) proto_names: bool,
+    pub(crate) int64_number: bool,
+    pub(crate) error_shape: ErrorShape,
+}
+
+/// The extension `name` of `options`, if the pool knows it and it is set.
+fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
+    let extension = pool.get_extension_by_name(name)?;
+    if !options.has_extension(&extension) {
+        return None;
+    }
+    match options.get_extension(&extension).into_owned() {
+        Value::Message(message) => Some(message),
+        _ => None,
+    }
+}
+
+fn number(message: &DynamicMessage, field: &str) -> i32 {
+    message.get_field_by_name(field).and_then(|value| value.as_enum_number()).unwrap_or(0)
+}
+
+fn flag(message: &DynamicMessage, field: &str) -> bool {
+    message.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or(false)
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn unset(message: &DynamicMessage) -> Unset {
+    match number(message, "unset") {
+        1 => Unset::Null,
+        2 => Unset::Default,
+        _ => Unset::Omit,
+    }
+}
+
+fn error_shape(message: &DynamicMessage) -> Option<ErrorShape> {
+    match number(message, "error_shape") {
+        1 => Some(ErrorShape::Status),
+        2 => Some(ErrorShape::OpenAi),
+        _ => None,
+    }
+}
+
+fn int64_number(message: &DynamicMessage) -> Option<bool> {
+    match number(message, "int64_form") {
+        1 => Some(false),
+        2 => Some(true),
+        _ => None,
+    }
+}
+
+pub(crate) fn file(file: &FileDescriptor) -> FileShape {
+    let Some(message) = extension(file.parent_pool(), &file.options(), "transcode.v1.file") else {
+        return FileShape::default();
+    };
+    FileShape {
+        proto_names: number(&message, "member_names") == 2,
+        int64_number: int64_number(&message).unwrap_or(false),
+        error_shape: error_shape(&message).unwrap_or_default(),
+    }
+}
+
+pub(crate) fn field(field: &FieldDescriptor) -> FieldShape {
+    let Some(message) = extension(field.parent_pool(), &field.options(), "transcode.v1.field") else {
+        return FieldShape::default();
+    };
+    FieldShape {
+        unset: unset(&message),
+        raw: flag(&message, "raw"),
+        additional_members: flag(&message, "additional_members"),
+        accept_scalar: flag(&message, "accept_scalar"),
+        int64_number: int64_number(&message),
+    }
+}
+
+pub(crate) fn oneof(oneof: &OneofDescriptor) -> Option<OneofForm> {
+    let message = extension(oneof.parent_pool(), &oneof.options(), "transcode.v1.oneof")?;
+    if flag(&message, "by_json_type") {
+        return Some(OneofForm::ByJsonType(unset(&message)));
+    }
+    let tag = text(&message, "tag");
+    (!tag.is_empty()).then_some(OneofForm::Tag(tag))
+}
+
+/// The string that stands for an enum value, if one is declared.
+pub(crate) fn enum_value(value: &EnumValueDescriptor) -> Option<String> {
+    let message = extension(value.parent_pool(), &value.options(), "transcode.v1.value")?;
+    let json = text(&message, "json");
+    (!json.is_empty()).then_some(json)
+}
+
+pub(crate) fn method(method: &MethodDescriptor) -> MethodShape {
+    let Some(message) = extension(method.parent_pool(), &method.options(), "transcode.v1.method") else {
+        return MethodShape::default();
+    };
+    let twin = match message.get_field_by_name("stream_twin").as_deref() {
+        Some(Value::Message(twin)) => (text(twin, "field"), text(twin, "method")),
+        _ => Default::default(),
+    };
+    let terminator = text(&message, "terminator");
+    MethodShape {
+        stream_twin: (!twin.0.is_empty() && !twin.1.is_empty()).then_some(twin),
+        terminator: (!terminator.is_empty()).then_some(terminator),
+    }
+}
+
+/// The body of error answers of a service: its own option, else its file's.
+pub(crate) fn service_error_shape(service: &ServiceDescriptor) -> ErrorShape {
+    extension(service.parent_pool(), &service.options(), "transcode.v1.service")
+        .and_then(|message| error_shape(&message))
+        .unwrap_or_else(|| file(&service.parent_file()).error_shape)
+}
+
+/// The `google.api.http` rule of a method.
+pub(crate) fn http_rule(method: &MethodDescriptor) -> Option<DynamicMessage> {
+    extension(method.parent_pool(), &method.options(), "google.api.http")
+}

@@ -1,0 +1,132 @@
+//! The transcoder of one descriptor set: built once, shared by its layers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use prost_reflect::DescriptorPool;
+use tonic::body::Body;
+use tower_layer::Layer as _;
+use tower_service::Service;
+
+use crate::bind::{Bind, BindLayer};
+use crate::edge::{Transcode, TranscodeLayer};
+use crate::json::{PlanError, Plans};
+use crate::options::ErrorShape;
+use crate::route::{RouteError, Routes};
+
+/// What to do with a query parameter that is no field of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownQuery {
+    /// Answer 400.
+    #[default]
+    Reject,
+    /// Take no notice.
+    Ignore,
+}
+
+/// Limits and policies.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The largest request body, and the largest gRPC request message, in bytes. Beyond: 413, RESOURCE_EXHAUSTED.
+    /// Default: 4 MiB.
+    pub max_body: usize,
+    /// How long a request body may pause before the request is given up: 408, DEADLINE_EXCEEDED. Default: 30 s.
+    pub body_idle_timeout: Duration,
+    /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it.
+    /// Default: 15 s.
+    pub keep_alive: Duration,
+    /// What to do with unknown query parameters. Default: reject.
+    pub unknown_query: UnknownQuery,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_body: 4 << 20,
+            body_idle_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(15),
+            unknown_query: UnknownQuery::default(),
+        }
+    }
+}
+
+/// A transcoder cannot be built from this descriptor set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The descriptor set is not readable, or JSON options contradict each other.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// An HTTP rule is wrong, or two of them clash.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+}
+
+/// Serves the RPCs of a descriptor set over gRPC, gRPC-Web and HTTP with JSON.
+#[derive(Debug, Clone)]
+pub struct Transcoder {
+    shared: Arc<Shared>,
+}
+
+/// What the layers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) plans: Arc<Plans>,
+    pub(crate) routes: Routes,
+    pub(crate) config: Config,
+    /// What a request that matches no route is answered in.
+    pub(crate) error_shape: ErrorShape,
+}
+
+impl Transcoder {
+    /// A transcoder with the default limits.
+    ///
+    /// `descriptor_set` is an encoded `google.protobuf.FileDescriptorSet` with imports, as protoc and protox write it.
+    ///
+    /// # Errors
+    /// When the set is not readable, options contradict each other, or HTTP rules clash; the error names the element.
+    pub fn new(descriptor_set: &[u8]) -> Result<Self, BuildError> {
+        Self::with_config(descriptor_set, Config::default())
+    }
+
+    /// A transcoder with limits and policies of one's own.
+    ///
+    /// # Errors
+    /// As [`Transcoder::new`].
+    pub fn with_config(descriptor_set: &[u8], config: Config) -> Result<Self, BuildError> {
+        let pool = DescriptorPool::decode(descriptor_set)
+            .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
+        let plans = Arc::new(Plans::from_pool(&pool)?);
+        let routes = Routes::compile(&pool, &plans)?;
+        let error_shape = routes.error_shape();
+        Ok(Self { shared: Arc::new(Shared { plans, routes, config, error_shape }) })
+    }
+
+    /// The JSON plans of the descriptor set.
+    pub fn plans(&self) -> Arc<Plans> {
+        self.shared.plans.clone()
+    }
+
+    /// The outer layer: tells the protocols apart, finds the route, and renders the answer.
+    ///
+    /// What it wraps sees gRPC requests and answers in gRPC. Layers between this one and [`Transcoder::gate`] see the
+    /// request before its body is read.
+    pub fn edge(&self) -> TranscodeLayer {
+        TranscodeLayer::new(self.shared.clone())
+    }
+
+    /// The innermost layer, right in front of the gRPC services: reads and checks the message.
+    pub fn gate(&self) -> BindLayer {
+        BindLayer::new(self.shared.clone())
+    }
+
+    /// Both layers around `services`, such as [`tonic::service::Routes`], with nothing in between.
+    pub fn serve<S>(&self, services: S) -> Transcode<Bind<S>>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+    {
+        self.edge().layer(self.gate().layer(services))
+    }
+}
