@@ -34,7 +34,6 @@ impl fmt::Debug for Authorization {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -67,7 +67,9 @@ impl ConnectOptions {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .ok()
             .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
-            .ok_or_else(|| Error::Invalid(format!("\"{url}\" is no address; expected one like http://127.0.0.1:8080")))?;
+            .ok_or_else(|| {
+                Error::Invalid(format!("\"{url}\" is no address; expected one like http://127.0.0.1:8080"))
+            })?;
         endpoint
             .connect_timeout(self.connect_timeout)
             // Small messages must not wait for acknowledgements.

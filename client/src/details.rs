@@ -30,7 +30,8 @@ impl Details {
             match kind.rsplit('/').next() {
                 Some("google.rpc.ErrorInfo") => details.reason = Some(text(value, 1)),
                 Some("google.rpc.BadRequest") => details.violations.extend(
-                    messages(value, 1).map(|violation| FieldViolation { field: text(violation, 1), message: text(violation, 2) }),
+                    messages(value, 1)
+                        .map(|violation| FieldViolation { field: text(violation, 1), message: text(violation, 2) }),
                 ),
                 Some("google.rpc.RetryInfo") => details.retry_after = messages(value, 1).next().map(duration),
                 _ => {}
@@ -110,7 +111,9 @@ fn text(message: &[u8], number: u64) -> String {
 fn duration(message: &[u8]) -> Duration {
     let number = |wanted| {
         Fields { rest: message }.find_map(|field| match field {
-            (found, Value::Number(number)) if found == wanted => i64::from_ne_bytes(number.to_ne_bytes()).try_into().ok(),
+            (found, Value::Number(number)) if found == wanted => {
+                i64::from_ne_bytes(number.to_ne_bytes()).try_into().ok()
+            }
             _ => None,
         })
     };

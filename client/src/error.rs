@@ -74,10 +74,15 @@ impl Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let details = Details::read(status.details());
+        // A status with a cause was made on this side, because the connection failed under the call.
+        let message = match std::error::Error::source(&status) {
+            None => status.message().to_owned(),
+            Some(_) => format!("the connection to the server broke off: {}", status.message()),
+        };
         let request_id = status.metadata().get("sabir-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         Self::Call(Box::new(CallError {
             code: status.code(),
-            message: status.message().to_owned(),
+            message,
             reason: details.reason,
             violations: details.violations,
             retry_after: details.retry_after,

@@ -1,50 +1,118 @@
-//! Cross-origin requests from browsers, with the headers that gRPC-Web needs to see.
+//! Cross-origin calls from browsers, with the headers that gRPC-Web needs to see.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
-use http::{Method, request};
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
+use futures_util::future::Either;
+use http::header::ORIGIN;
+use http::{HeaderName, HeaderValue, Request, Response};
+use tower_http::cors::{self, AllowHeaders, AllowMethods, AllowOrigin, ExposeHeaders};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// What a page may always read of an answer: without the first three, gRPC-Web clients see no status.
+const EXPOSED: [HeaderName; 4] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+    HeaderName::from_static("retry-after"),
+];
+
+/// How long a browser may remember the answer to a preflight. Chromium caps it at two hours.
+const REMEMBER: Duration = Duration::from_secs(3600);
 
 /// Which web pages may call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origins {
-    /// Pages served from this machine: `http://localhost:3000` and its like, any port.
+    /// Pages served from this machine: `http://localhost:3000`, `http://127.0.0.1:5173`, any port.
     #[default]
     Loopback,
-    /// Pages from anywhere. Right only where every call is authenticated by something a page cannot send on its own.
+    /// Any page. Right only where every call is authenticated by something that a page cannot send on its own.
     Any,
-    /// Exactly these origins, such as `https://app.example.com`.
+    /// Pages of exactly these origins, such as `https://app.example.com`.
     List(Vec<HeaderValue>),
 }
 
-/// A layer that answers preflight requests and marks answers for `origins`.
+/// Answers preflights and marks answers to web pages.
 ///
-/// gRPC-Web reads its status from headers when there is no body, so that those must be exposed.
-pub fn layer(origins: Origins) -> CorsLayer {
-    let origin = match origins {
-        Origins::Any => AllowOrigin::any(),
-        Origins::List(list) => AllowOrigin::list(list),
-        Origins::Loopback => AllowOrigin::predicate(|origin: &HeaderValue, _: &request::Parts| is_loopback(origin)),
-    };
-    let exposed = ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "retry-after"];
-    CorsLayer::new()
-        .allow_origin(origin)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list(exposed.map(HeaderName::from_static)))
-        .max_age(Duration::from_secs(2 * 60 * 60))
+/// A page of any other origin gets no permission, and since every call needs a content type that is not a form's, a
+/// browser asks for that permission first: such a page cannot even send.
+#[derive(Debug, Clone)]
+pub struct CorsLayer(cors::CorsLayer);
+
+impl CorsLayer {
+    /// Lets pages of `origins` call and read `exposed` headers, beside those that carry the gRPC status.
+    pub fn new(origins: Origins, exposed: impl IntoIterator<Item = HeaderName>) -> Self {
+        let origins = match origins {
+            Origins::Any => AllowOrigin::any(),
+            Origins::Loopback => AllowOrigin::predicate(|origin, _| is_loopback(origin)),
+            Origins::List(list) => AllowOrigin::list(list),
+        };
+        Self(
+            cors::CorsLayer::new()
+                .allow_origin(origins)
+                .allow_methods(AllowMethods::mirror_request())
+                .allow_headers(AllowHeaders::mirror_request())
+                .expose_headers(ExposeHeaders::list(EXPOSED.into_iter().chain(exposed)))
+                .max_age(REMEMBER),
+        )
+    }
 }
 
-/// Whether an origin is `http(s)://` and a loopback host, with or without a port.
+impl<S: Clone> Layer<S> for CorsLayer {
+    type Service = Cors<S>;
+
+    fn layer(&self, inner: S) -> Cors<S> {
+        Cors { pages: self.0.layer(inner.clone()), programs: inner }
+    }
+}
+
+/// A service that web pages may call. Only they send an `Origin`; programs are spared the headers, and we their cost.
+#[derive(Debug, Clone)]
+pub struct Cors<S> {
+    pages: cors::Cors<S>,
+    programs: S,
+}
+
+impl<S, B, A> Service<Request<B>> for Cors<S>
+where
+    S: Service<Request<B>, Response = Response<A>, Error = Infallible>,
+    A: Default,
+{
+    type Response = Response<A>;
+    type Error = Infallible;
+    type Future = Either<<cors::Cors<S> as Service<Request<B>>>::Future, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Which of the two will be called is not known yet.
+        match self.programs.poll_ready(context) {
+            Poll::Ready(Ok(())) => self.pages.poll_ready(context),
+            other => other,
+        }
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.headers().contains_key(ORIGIN) {
+            Either::Left(self.pages.call(request))
+        } else {
+            Either::Right(self.programs.call(request))
+        }
+    }
+}
+
+/// Whether the page was served from this machine.
 fn is_loopback(origin: &HeaderValue) -> bool {
-    let Ok(origin) = origin.to_str() else { return false };
-    let Some(host) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
-    let host = match host.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => host,
+    let Some(authority) = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest) else {
+        return false;
     };
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+    let host = match authority.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next().unwrap_or(bracketed),
+        None => authority.split(':').next().unwrap_or(authority),
+    };
+    // Names under `localhost` never leave the machine (RFC 6761, section 6.3).
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -53,12 +121,10 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_machine_are_loopback() {
-        for origin in ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:80"] {
+        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5173", "http://app.localhost"] {
             assert!(is_loopback(&HeaderValue::from_static(origin)), "{origin}");
         }
-        for origin in
-            ["http://localhost.evil.com", "http://evil.com:127.0.0.1", "null", "file://localhost", "http://localhost:x"]
-        {
+        for origin in ["https://example.com", "http://localhost.example.com", "http://127.0.0.1.example.com", "null"] {
             assert!(!is_loopback(&HeaderValue::from_static(origin)), "{origin}");
         }
     }

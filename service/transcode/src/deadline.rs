@@ -29,9 +29,9 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Instant);
 
-/// The deadline a request's headers ask for: the earlier one where both headers are there.
-pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Deadline>, Status> {
-    let mut timeout: Option<Duration> = None;
+/// The deadline a request's headers ask for: the earlier one where both headers are there, and never beyond `longest`.
+pub(crate) fn of(headers: &HeaderMap, longest: Option<Duration>) -> Result<Option<Deadline>, Status> {
+    let mut timeout = longest;
     for (name, parse) in
         [(GRPC_TIMEOUT, parse_grpc as fn(&str) -> Option<Duration>), (TIMEOUT_HEADER, parse_seconds as _)]
     {
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn both_headers_are_understood_and_the_earlier_wins() {
         let mut headers = HeaderMap::new();
-        assert_eq!(of(&headers).unwrap(), None);
+        assert_eq!(of(&headers, None).unwrap(), None);
         headers.insert(GRPC_TIMEOUT, "10S".parse().unwrap());
         headers.insert(TIMEOUT_HEADER, "0.5".parse().unwrap());
-        let left = of(&headers).unwrap().unwrap().0 - Instant::now();
+        let left = of(&headers, Some(Duration::from_secs(9))).unwrap().unwrap().0 - Instant::now();
         assert!(left <= Duration::from_millis(500) && left > Duration::from_millis(100), "{left:?}");
     }
 
@@ -182,7 +182,7 @@ mod tests {
             (TIMEOUT_HEADER, ""),
         ] {
             let headers = HeaderMap::from_iter([(name.clone(), text.parse().unwrap())]);
-            assert!(of(&headers).is_err(), "{name}: {text}");
+            assert!(of(&headers, None).is_err(), "{name}: {text}");
         }
     }
 }

@@ -75,7 +75,7 @@ where
         let mut request = request.map(Body::new);
         let protocol = classify(request.headers());
         request.extensions_mut().insert(protocol);
-        let deadline = deadline::of(request.headers());
+        let deadline = deadline::of(request.headers(), self.shared.config.max_timeout);
         if let Ok(Some(deadline)) = deadline {
             request.extensions_mut().insert(deadline);
         }

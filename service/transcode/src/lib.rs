@@ -25,3 +25,6 @@ pub use self::transcoder::{BuildError, Config, Transcoder, UnknownQuery};
 /// The folder of the protos that annotations need: `google/api/annotations.proto` and `transcode/v1/options.proto`.
 /// Give it to protoc or protox as an include path in a build script.
 pub const PROTO_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+
+#[cfg(test)]
+mod tests;

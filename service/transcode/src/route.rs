@@ -88,6 +88,11 @@ impl Route {
         Ok(self.variables.iter().zip(values).collect())
     }
 
+    /// Whether `other` is a route of the streaming twin of this route's method.
+    fn has_twin(&self, other: &Route) -> bool {
+        self.twin.as_ref().is_some_and(|(_, twin)| Arc::ptr_eq(twin, &other.method))
+    }
+
     /// Whether one of the template's variables fills exactly this field.
     pub(crate) fn binds(&self, path: &FieldPath) -> bool {
         self.variables.iter().any(|variable| variable.overlaps(path))

@@ -34,6 +34,8 @@ pub struct Config {
     pub max_body: usize,
     /// How long a request body may pause before the request is given up: 408, DEADLINE_EXCEEDED. Default: 30 s.
     pub body_idle_timeout: Duration,
+    /// How long a call may take at most, whatever its caller says: 504, DEADLINE_EXCEEDED. Default: no limit.
+    pub max_timeout: Option<Duration>,
     /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it.
     /// Default: 15 s.
     pub keep_alive: Duration,
@@ -46,6 +48,7 @@ impl Default for Config {
         Self {
             max_body: 4 << 20,
             body_idle_timeout: Duration::from_secs(30),
+            max_timeout: None,
             keep_alive: Duration::from_secs(15),
             unknown_query: UnknownQuery::default(),
         }

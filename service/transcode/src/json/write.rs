@@ -309,7 +309,7 @@ impl<'a> Writer<'a> {
             Label::Repeated { .. } => "[]",
             Label::Map => "{}",
             Label::Singular { .. } => match field.kind {
-                Kind::Message(_) => "null",
+                Kind::Message(_) => "{}",
                 Kind::Enum(id) => {
                     let plans = self.plans;
                     put_enum(self.out, &plans.enums[id.0 as usize], 0);

@@ -71,8 +71,17 @@ impl Tree {
         }
         let suffix = route.template.verb.clone();
         let leaves = if rest { &self.nodes[at].rest } else { &self.nodes[at].leaves };
-        if let Some(other) = leaves.iter().find(|leaf| leaf.suffix == suffix && leaf.verb == verb) {
-            let other = self.routes[other.route].method.full_name();
+        if let Some(other) = leaves.iter().find(|leaf| leaf.suffix == suffix && leaf.verb == verb).map(|leaf| leaf.route)
+        {
+            // A streaming twin may repeat the rule of the method that it is a twin of: the route is the same.
+            if self.routes[other].has_twin(&route) {
+                return Ok(());
+            }
+            if route.has_twin(&self.routes[other]) {
+                self.routes[other] = Arc::new(route);
+                return Ok(());
+            }
+            let other = self.routes[other].method.full_name();
             return Err(RouteError::new(
                 route.method.full_name(),
                 format!("its HTTP rule matches the same requests as the one of {other}"),

@@ -1,0 +1,62 @@
+# Two commands are enough: `make run` and `make test`. Each installs what it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+# The local model computes on all cores but one, so that serving goes on; both where there are only two.
+CORES := $(shell nproc 2>/dev/null || echo 2)
+CANDLE_NUM_THREADS ?= $(shell [ $(CORES) -gt 2 ] && echo $$(($(CORES) - 1)) || echo $(CORES))
+VENV := target/clients/python
+
+.PHONY: help
+help: ## What can be made here
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(MODEL) ## Build, fetch the local model once, and serve on 127.0.0.1:8080
+	$(CARGO) build --release --locked -p sabir
+	SABIR_LOCAL__MODEL=$${SABIR_LOCAL__MODEL:-$(MODEL)} CANDLE_NUM_THREADS=$(CANDLE_NUM_THREADS) target/release/sabir serve
+
+$(MODEL):
+	scripts/fetch-model
+
+.PHONY: test
+test: $(MODEL) clients ## Every test: units, the real server over every protocol, real clients, the real model
+	$(CARGO) build --locked -p sabir -p hello
+	CANDLE_NUM_THREADS=1 $(CARGO) test --locked --workspace --no-fail-fast
+
+.PHONY: clients
+clients: ## Install the client libraries and tools that the tests use
+	scripts/install-clients
+
+.PHONY: check
+check: fmt clippy deny proto ## What must be clean besides the tests
+
+.PHONY: fmt
+fmt:
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all -- --check; \
+	else echo "make check: rustfmt is not on this machine; formatting was not checked"; fi
+
+.PHONY: clippy
+clippy:
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then $(CARGO) clippy --locked --workspace --all-targets -- -D warnings; \
+	else echo "make check: clippy is not on this machine; lints were not checked"; fi
+
+.PHONY: deny
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check bans licenses sources; \
+	else echo "make check: cargo-deny is not on this machine; licences and bans were not checked"; fi
+
+.PHONY: proto
+proto: clients
+	$(VENV)/bin/buf lint
+
+.PHONY: bench
+bench: ## Criterion on the converter, then the end-to-end comparison where the harness is at hand
+	$(CARGO) bench --locked --bench converter
+	scripts/bench-end-to-end
+
+.PHONY: clean
+clean: ## Remove what was built; the model stays
+	$(CARGO) clean

@@ -1,0 +1,199 @@
+//! A protocol, an endpoint and a transport together: a model that answers over HTTP.
+//!
+//! It knows neither the words of a protocol nor the name of a vendor.
+
+mod chunks;
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::{Response, Uri};
+use hyper::body::Incoming;
+use sabir_proto::v1::ChatCompletion;
+
+use self::chunks::Chunks;
+use crate::endpoint::Endpoint;
+use crate::error::{SetupError, UpstreamError, UpstreamErrorKind};
+use crate::protocol::{Protocol, WireRequest};
+use crate::transport::{self, Outgoing, Transport, Watchdog};
+use crate::upstream::{ChatCall, ChatFuture, ChunkStream, ModelInfo, Upstream};
+
+/// How much of an error's body is read, in bytes.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// How long an error's body may take once its head is there.
+const ERROR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A model that is asked over HTTP in protocol `P`. Clones share everything.
+pub struct HttpUpstream<P>(Arc<Inner<P>>);
+
+struct Inner<P> {
+    protocol: P,
+    endpoint: Endpoint,
+    transport: Transport,
+    /// The addresses that do not depend on the call.
+    uris: Vec<(&'static str, Uri)>,
+    /// The headers of every request, credentials among them.
+    headers: HeaderMap,
+}
+
+impl<P> Clone for HttpUpstream<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Protocol> HttpUpstream<P> {
+    /// Puts the three together. No connection is opened.
+    ///
+    /// # Errors
+    /// A base URL to which the protocol's paths cannot be appended.
+    pub fn new(protocol: P, endpoint: Endpoint, transport: Transport) -> Result<Self, SetupError> {
+        let uris = protocol.paths().iter().map(|path| Ok((*path, endpoint.uri(path)?)));
+        let uris = uris.collect::<Result<_, SetupError>>()?;
+        let mut headers = protocol.headers();
+        headers.extend(endpoint.headers().clone());
+        if endpoint.is_https() {
+            transport.prepare_tls();
+        } else if let Ok(host) = HeaderValue::from_str(endpoint.authority()) {
+            // Over plain text it is always HTTP/1.1, which needs the header; made here, the client need not per call.
+            headers.insert(HOST, host);
+        }
+        Ok(Self(Arc::new(Inner { protocol, endpoint, transport, uris, headers })))
+    }
+}
+
+impl<P: Protocol> Upstream for HttpUpstream<P> {
+    fn chat(&self, call: ChatCall) -> ChatFuture<ChatCompletion> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.chat(call).await.map_err(|error| inner.redacted(error)) })
+    }
+
+    fn stream_chat(&self, call: ChatCall) -> ChatFuture<ChunkStream> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.stream_chat(call).await.map_err(|error| inner.redacted(error)) })
+    }
+
+    fn models(&self) -> ChatFuture<Vec<ModelInfo>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.models().await.map_err(|error| inner.redacted(error)) })
+    }
+}
+
+impl<P: Protocol> Inner<P> {
+    async fn chat(&self, call: ChatCall) -> Result<ChatCompletion, UpstreamError> {
+        let deadline = call.deadline;
+        let body = self.ask(self.protocol.chat_request(call, false)?, deadline).await?;
+        self.protocol.read_completion(&body)
+    }
+
+    async fn models(&self) -> Result<Vec<ModelInfo>, UpstreamError> {
+        let body = self.ask(self.protocol.models_request(), None).await?;
+        self.protocol.read_models(&body)
+    }
+
+    async fn stream_chat(self: &Arc<Self>, call: ChatCall) -> Result<ChunkStream, UpstreamError> {
+        let deadline = call.deadline;
+        let request = self.protocol.chat_request(call, true)?;
+        let mut watchdog = pin!(self.watchdog(deadline)?);
+        let answer = self.send(request, watchdog.as_mut()).await?;
+        if is_json(answer.headers()) {
+            return Err(self.no_stream(answer, watchdog).await);
+        }
+        let mut chunks = Box::pin(Chunks::new(Arc::clone(self), answer.into_body(), deadline));
+        match poll_fn(|context| chunks.as_mut().poll_next(context)).await {
+            Some(Ok(first)) => chunks.as_mut().put_back(first),
+            Some(Err(error)) => return Err(error),
+            None => {}
+        }
+        Ok(chunks)
+    }
+
+    /// Sends a request and reads the whole answer.
+    async fn ask(&self, request: WireRequest, deadline: Option<Instant>) -> Result<Bytes, UpstreamError> {
+        let mut watchdog = pin!(self.watchdog(deadline)?);
+        let answer = self.send(request, watchdog.as_mut()).await?;
+        let config = self.transport.config();
+        watchdog.as_mut().expect_within(config.idle_timeout);
+        transport::read_whole(answer.into_body(), config.max_body_bytes, watchdog).await
+    }
+
+    /// Sends a request. An answer that is not a success is an error.
+    async fn send(
+        &self,
+        request: WireRequest,
+        mut watchdog: Pin<&mut Watchdog>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let answer = self.transport.send(&self.outgoing(request)?, watchdog.as_mut()).await?;
+        let (status, headers) = (answer.status(), answer.headers());
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let retry_after = transport::retry_after(headers);
+        watchdog.as_mut().expect_within(ERROR_PATIENCE);
+        let body = transport::read_beginning(answer.into_body(), MAX_ERROR_BYTES, watchdog).await;
+        let error = self.protocol.read_error(status.as_u16(), &body);
+        Err(UpstreamError { retry_after: error.retry_after.or(retry_after), ..error })
+    }
+
+    fn outgoing(&self, request: WireRequest) -> Result<Outgoing<'_>, UpstreamError> {
+        let known = self.uris.iter().find(|(path, _)| *path == request.path);
+        let uri = match known {
+            Some((_, uri)) => uri.clone(),
+            None => self.endpoint.uri(&request.path).map_err(|error| {
+                UpstreamError::new(UpstreamErrorKind::InvalidRequest, format!("the model has no address: {error}"))
+            })?,
+        };
+        let mut headers = Cow::Borrowed(&self.headers);
+        if !request.headers.is_empty() {
+            headers.to_mut().extend(request.headers);
+        }
+        Ok(Outgoing { method: request.method, uri, headers, body: request.body })
+    }
+
+    /// Watches a call from now on, unless its time is already up.
+    fn watchdog(&self, deadline: Option<Instant>) -> Result<Watchdog, UpstreamError> {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            let message = "the deadline passed before the upstream was asked";
+            return Err(UpstreamError::new(UpstreamErrorKind::Timeout, message));
+        }
+        Ok(Watchdog::new(self.transport.config().header_timeout, deadline))
+    }
+
+    /// The error of a success that is a document where a stream was asked for: some servers report errors like that.
+    async fn no_stream(&self, answer: Response<Incoming>, mut watchdog: Pin<&mut Watchdog>) -> UpstreamError {
+        let config = self.transport.config();
+        watchdog.as_mut().expect_within(config.idle_timeout);
+        let body = transport::read_whole(answer.into_body(), config.max_body_bytes, watchdog).await;
+        match body.and_then(|body| self.protocol.read_completion(&body)) {
+            Ok(_) => UpstreamError::new(
+                UpstreamErrorKind::Protocol,
+                "the upstream was asked for a stream and answered with a whole document",
+            ),
+            Err(error) => error,
+        }
+    }
+
+    /// Removes our key from what the upstream said.
+    fn redacted(&self, mut error: UpstreamError) -> UpstreamError {
+        let texts = [Some(&mut error.message), error.param.as_mut(), error.code.as_mut()];
+        texts.into_iter().flatten().for_each(|text| self.endpoint.redact(text));
+        error
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    // A list of JSON lines, such as application/jsonl, is a stream.
+    content_type
+        .is_some_and(|value| value.split(';').next().is_some_and(|essence| essence.trim() == "application/json"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Upstream models: pure translation per protocol, and one sender.
+//!
+//! A protocol is code, a vendor is a row in a table. This crate opens no listener and no database, reads no
+//! environment of its own accord, and does not know who its callers are or how they speak to the service.
+
+// What the service sees.
+mod error;
+mod upstream;
+
+// Protocols: bytes in, messages out.
+pub mod openai;
+mod protocol;
+pub mod sse;
+
+// Vendors: where they are and how they are asked in.
+mod credentials;
+mod endpoint;
+pub mod vendors;
+
+// Sending.
+mod http_upstream;
+mod transport;
+
+#[cfg(test)]
+mod scripted;
+
+// A model in the process.
+#[cfg(feature = "local")]
+pub mod local;
+
+pub use credentials::{Authentication, Secret};
+pub use endpoint::Endpoint;
+pub use error::{SetupError, UpstreamError, UpstreamErrorKind};
+pub use http_upstream::HttpUpstream;
+pub use openai::OpenAi;
+pub use protocol::{Protocol, StreamDecoder, WireRequest};
+pub use transport::{Transport, TransportConfig};
+pub use upstream::{ChatCall, ChatFuture, ChunkStream, ModelInfo, Upstream};
+pub use vendors::{Discovered, VENDORS, Vendor, discover, vendor};

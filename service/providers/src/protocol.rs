@@ -1,0 +1,92 @@
+//! What a wire protocol is: pure translation between our messages and an upstream's bytes.
+//!
+//! Nothing here or in an implementation has a clock, a socket, the environment or a log. Sending is
+//! [`HttpUpstream`](crate::HttpUpstream)'s; what cannot go over HTTP implements [`Upstream`](crate::Upstream) itself.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk};
+
+use crate::error::UpstreamError;
+use crate::upstream::{ChatCall, ModelInfo};
+
+/// A request as an upstream's protocol words it, without address and credentials.
+#[derive(Clone, Debug)]
+pub struct WireRequest {
+    /// The verb.
+    pub method: Method,
+    /// What follows the base URL: a path that begins with `/`, and a query if there is one.
+    pub path: Cow<'static, str>,
+    /// Headers that depend on the request; those that never change are [`Protocol::headers`].
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Translates calls and answers for every upstream that speaks one wire protocol.
+pub trait Protocol: Send + Sync + 'static {
+    /// Reads streamed answers.
+    type Decoder: StreamDecoder;
+
+    /// The paths that do not depend on the call, so that their addresses can be made up once.
+    fn paths(&self) -> &'static [&'static str];
+
+    /// The headers of every request, besides the credentials.
+    fn headers(&self) -> HeaderMap;
+
+    /// Words a chat request.
+    ///
+    /// # Errors
+    /// A request that the protocol cannot say.
+    fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<WireRequest, UpstreamError>;
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// A body that is not a chat completion in this protocol.
+    fn read_completion(&self, body: &[u8]) -> Result<ChatCompletion, UpstreamError>;
+
+    /// A decoder at the start of a streamed answer.
+    fn stream_decoder(&self) -> Self::Decoder;
+
+    /// Words the request for the list of models.
+    fn models_request(&self) -> WireRequest;
+
+    /// Reads the list of models.
+    ///
+    /// # Errors
+    /// A body that is no such list in this protocol.
+    fn read_models(&self, body: &[u8]) -> Result<Vec<ModelInfo>, UpstreamError>;
+
+    /// Reads an answer whose HTTP status says that the call has failed. Never fails: what cannot be understood is
+    /// classified by its status.
+    fn read_error(&self, status: u16, body: &[u8]) -> UpstreamError;
+}
+
+/// Reads one streamed answer: the bytes of the body in, chunks out. How the bytes are framed (server-sent events, lines
+/// of JSON, binary messages) is its own business.
+///
+/// The order of calls is: [`push`](Self::push), then [`next_chunk`](Self::next_chunk) until it has none, and so on;
+/// [`finish`](Self::finish) when the body has ended. After an error, or once [`ended`](Self::ended), no more calls.
+pub trait StreamDecoder: Send + 'static {
+    /// Takes the next piece of the body.
+    fn push(&mut self, piece: Bytes);
+
+    /// The next chunk, if the bytes pushed so far hold one.
+    ///
+    /// # Errors
+    /// Bytes that the protocol does not allow, or an error that the upstream reports within the stream.
+    fn next_chunk(&mut self) -> Result<Option<ChatCompletionChunk>, UpstreamError>;
+
+    /// Whether the protocol's mark of a normal end has been read.
+    fn ended(&self) -> bool;
+
+    /// Says that the body has ended before [`ended`](Self::ended) was true.
+    ///
+    /// # Errors
+    /// [`Truncated`](crate::UpstreamErrorKind::Truncated), unless the protocol takes the end of the body, after what
+    /// has been read, for a normal end.
+    fn finish(&mut self) -> Result<(), UpstreamError>;
+}

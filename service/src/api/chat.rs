@@ -1,0 +1,55 @@
+//! `sabir.v1.Chat`.
+
+use sabir_proto::v1::chat_server;
+use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
+use sabir_store::Protocol;
+use tonic::{Request, Response, Status};
+
+use crate::chat::{Answer, Caller, Chat, Relay};
+
+/// Serves chat calls.
+#[derive(Clone, Debug)]
+pub(crate) struct ChatApi {
+    chat: Chat,
+}
+
+impl ChatApi {
+    pub(crate) fn new(chat: Chat) -> Self {
+        Self { chat }
+    }
+}
+
+/// What the edge noted about a call.
+fn caller<T>(request: &Request<T>) -> Caller {
+    let protocol = match request.extensions().get() {
+        Some(transcode::Protocol::Rest) => Protocol::Rest,
+        Some(transcode::Protocol::GrpcWeb) => Protocol::GrpcWeb,
+        Some(transcode::Protocol::Grpc) | None => Protocol::Grpc,
+    };
+    Caller::now(protocol, request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0))
+}
+
+#[tonic::async_trait]
+impl chat_server::Chat for ChatApi {
+    async fn create_chat_completion(
+        &self,
+        request: Request<CreateChatCompletionRequest>,
+    ) -> Result<Response<ChatCompletion>, Status> {
+        let caller = caller(&request);
+        self.chat.complete(caller, request.into_inner()).await.map(respond)
+    }
+
+    type StreamChatCompletionStream = Relay;
+
+    async fn stream_chat_completion(
+        &self,
+        request: Request<CreateChatCompletionRequest>,
+    ) -> Result<Response<Relay>, Status> {
+        let caller = caller(&request);
+        self.chat.stream(caller, request.into_inner()).await.map(respond)
+    }
+}
+
+fn respond<T>(answer: Answer<T>) -> Response<T> {
+    Response::from_parts(answer.headers, answer.body, http::Extensions::new())
+}

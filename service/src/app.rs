@@ -1,0 +1,180 @@
+//! The whole service, put together. This is the only file that knows every component.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderName, Request, Response};
+use hyper::body::Incoming;
+use sabir_proto::FILE_DESCRIPTOR_SET;
+use sabir_proto::v1::chat_server::ChatServer;
+use sabir_proto::v1::models_server::ModelsServer;
+use sabir_store::{StoreError, UsageStore, UsageWriter};
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::{Service, ServiceBuilder};
+use transcode::cors::CorsLayer;
+use transcode::{Transcoder, UnknownQuery};
+
+use crate::api::{ChatApi, ModelsApi};
+use crate::banner;
+use crate::chat::{Chat, MODEL_USED, REQUEST_ID};
+use crate::config::Config;
+use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
+use crate::upstream::{BuildError, Registry};
+
+/// Headers of our own that web pages may read.
+const EXPOSED: [&str; 2] = [MODEL_USED, REQUEST_ID];
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The models cannot be set up.
+    #[error(transparent)]
+    Upstream(#[from] BuildError),
+    /// The contract cannot be served over HTTP.
+    #[error("the contract cannot be served over HTTP: {0}")]
+    Transcoder(#[from] transcode::BuildError),
+    /// The contract cannot be described to clients.
+    #[error("the contract cannot be described: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// How the service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How the open calls ended.
+    pub calls: Ending,
+    /// How many usage rows could not be written.
+    pub unwritten_rows: usize,
+}
+
+impl Ended {
+    /// What was lost, in words; `None` if everything was finished.
+    pub fn lost(&self) -> Option<String> {
+        let cut = match self.calls {
+            Ending::Drained => None,
+            Ending::Cut(connections) => Some(format!("{connections} connections with open calls were cut")),
+        };
+        let rows = (self.unwritten_rows > 0).then(|| format!("{} usage rows were not written", self.unwritten_rows));
+        match (cut, rows) {
+            (Some(cut), Some(rows)) => Some(format!("{cut}, {rows}")),
+            (cut, rows) => cut.or(rows),
+        }
+    }
+}
+
+/// Runs the service until `shutdown` asks it to stop. `listening` is told the address once calls can come.
+///
+/// # Errors
+/// Whatever keeps it from starting. Nothing listens then.
+pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
+    let store = config.database.open().await?;
+    let transcoder = transcoder(config)?;
+    let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
+    let usage = UsageWriter::start(Arc::clone(&store) as Arc<dyn UsageStore>, config.usage.clone());
+    let readiness = Readiness::default();
+    let health = HealthReporter::new();
+    let routes = routes(config, &registry, &usage, &health).await?;
+    let stack = stack(config, &transcoder, readiness.clone(), routes);
+
+    let server = Server::bind(&config.server)?;
+    let address = server.address();
+    readiness.set(true);
+    tokio::spawn(turn_away(shutdown.clone(), readiness, health));
+    banner::show(address, registry, config.log.format.is_human());
+    listening(address);
+
+    let calls = server.serve(stack, shutdown).await;
+    // Only now has every call recorded its row.
+    let unwritten_rows = usage.close().await;
+    store.close().await;
+    tracing::info!(?calls, unwritten_rows, "stopped");
+    Ok(Ended { calls, unwritten_rows })
+}
+
+/// Every gRPC service.
+async fn routes(
+    config: &Config,
+    registry: &Arc<Registry>,
+    usage: &UsageWriter,
+    health: &HealthReporter,
+) -> Result<Routes, StartError> {
+    let limit = config.server.body_limit;
+    let chat = Chat::new(Arc::clone(registry), usage.clone());
+    let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
+    let models = ModelsServer::new(ModelsApi::new(Arc::clone(registry)));
+    health.set_serving::<ChatServer<ChatApi>>().await;
+    health.set_serving::<ModelsServer<ModelsApi>>().await;
+
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(Routes::new(chat)
+        .add_service(models)
+        .add_service(HealthServer::new(HealthService::from_health_reporter(health.clone())))
+        .add_service(reflection().build_v1()?)
+        // grpcurl before 1.9 and other tools of its age know only this one.
+        .add_service(reflection().build_v1alpha()?)
+        .prepare())
+}
+
+/// The contract, ready to be served.
+fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
+    let limits = transcode::Config {
+        max_body: config.server.body_limit,
+        body_idle_timeout: config.server.body_timeout,
+        keep_alive: config.server.stream_keep_alive,
+        max_timeout: config.server.request_timeout,
+        // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.
+        unknown_query: UnknownQuery::Ignore,
+    };
+    Transcoder::with_config(FILE_DESCRIPTOR_SET, limits)
+}
+
+/// The layers that a request passes, outermost first.
+fn stack(
+    config: &Config,
+    transcoder: &Transcoder,
+    readiness: Readiness,
+    routes: Routes,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
+{
+    ServiceBuilder::new()
+        // 1. /livez and /readyz, before anything that could be broken or could refuse.
+        .layer(ProbesLayer::new(readiness))
+        // 2. CORS. It answers preflights and must see every answer, also those of requests that the rest refuses.
+        .layer(CorsLayer::new(config.server.cors_origins.clone(), EXPOSED.map(HeaderName::from_static)))
+        // 3. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
+        //    `transcode::Protocol` and `transcode::Deadline` into the request, which `api::chat` reads.
+        .layer(transcoder.edge())
+        // 4. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
+        //    headers alone belong between the edge and this.
+        .layer(transcoder.gate())
+        // 5. The gRPC services.
+        .service(routes)
+}
+
+/// When it is time to stop: says so to whoever watches, before the last connection is closed.
+async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthReporter) {
+    shutdown.stopping().await;
+    readiness.set(false);
+    // The name without letters is the server as a whole (https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
+    for service in ["", ChatServer::<ChatApi>::NAME, ModelsServer::<ModelsApi>::NAME] {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+        // Ends the streams that watch it, which would otherwise stay open for as long as their clients like.
+        health.clear_service_status(service).await;
+    }
+}

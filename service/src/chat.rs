@@ -1,0 +1,51 @@
+//! Chat completions: the one path that unary and streamed calls take, from a decoded request to a settled usage row.
+//!
+//! It speaks messages and gRPC statuses. Which protocol the caller speaks, it only notes; how a provider is spoken to,
+//! it does not know.
+
+mod check;
+mod failure;
+mod ledger;
+mod meter;
+mod relay;
+mod run;
+
+use std::time::{Instant, SystemTime};
+
+use sabir_store::Protocol;
+
+pub(crate) use check::Violation;
+pub(crate) use failure::Failure;
+pub(crate) use relay::Relay;
+pub(crate) use run::{Answer, Chat};
+
+/// The header that names a call.
+pub(crate) const REQUEST_ID: &str = "sabir-request-id";
+
+/// The header that names the model which answers, as `provider/model`.
+pub(crate) const MODEL_USED: &str = "sabir-model-used";
+
+/// What is known about a call besides its message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// The protocol it came by.
+    pub(crate) protocol: Protocol,
+    /// When it came, for durations.
+    pub(crate) received: Instant,
+    /// When it came, for people.
+    pub(crate) received_at: SystemTime,
+    /// When it must be over, the stream included.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Caller {
+    /// A caller whose request has arrived now.
+    pub(crate) fn now(protocol: Protocol, deadline: Option<Instant>) -> Self {
+        Self { protocol, received: Instant::now(), received_at: SystemTime::now(), deadline }
+    }
+
+    /// Whether the call should be over.
+    pub(crate) fn deadline_passed(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}

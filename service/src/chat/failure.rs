@@ -1,0 +1,81 @@
+//! Every way in which a chat call fails, before it is anybody's status code.
+
+use std::sync::Arc;
+
+use sabir_providers::{UpstreamError, UpstreamErrorKind};
+use sabir_store::{Outcome, StoreError};
+
+use super::check::Violation;
+use crate::upstream::UnknownModel;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The request is wrong.
+    #[error("the request is invalid")]
+    Invalid(Vec<Violation>),
+    /// No such model.
+    #[error(transparent)]
+    UnknownModel(#[from] UnknownModel),
+    /// The upstream did not answer, or not in full.
+    #[error("{provider}: {error}")]
+    Upstream {
+        /// The provider's name in the configuration.
+        provider: Arc<str>,
+        /// What it said, or what we saw.
+        error: UpstreamError,
+    },
+    /// The deadline of the call has passed.
+    #[error("the deadline of the call has passed")]
+    Deadline,
+    /// There is no place for the call's usage row.
+    #[error("calls cannot be recorded now: {0}")]
+    Unrecordable(#[from] StoreError),
+}
+
+impl Failure {
+    /// How the usage row calls it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Invalid(_) | Self::UnknownModel(_) => Outcome::Rejected,
+            Self::Deadline => Outcome::Deadline,
+            Self::Unrecordable(_) => Outcome::Failed,
+            Self::Upstream { error, .. } => match error.kind {
+                UpstreamErrorKind::Unavailable
+                | UpstreamErrorKind::Timeout
+                | UpstreamErrorKind::Protocol
+                | UpstreamErrorKind::Truncated => Outcome::UpstreamLost,
+                UpstreamErrorKind::ContentFilter => Outcome::Filtered,
+                UpstreamErrorKind::InvalidRequest
+                | UpstreamErrorKind::Authentication
+                | UpstreamErrorKind::PermissionDenied
+                | UpstreamErrorKind::NotFound
+                | UpstreamErrorKind::RateLimited
+                | UpstreamErrorKind::ContextLength
+                | UpstreamErrorKind::Overloaded
+                | UpstreamErrorKind::TooLarge
+                | UpstreamErrorKind::Internal => Outcome::UpstreamRefused,
+            },
+        }
+    }
+
+    /// Whether an upstream did not answer in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Upstream { error, .. } if error.kind == UpstreamErrorKind::Timeout)
+    }
+
+    /// Whether the caller could have known better. The others are the operator's business and are logged as warnings.
+    pub(crate) fn is_the_callers(&self) -> bool {
+        match self {
+            Self::Invalid(_) | Self::UnknownModel(_) | Self::Deadline => true,
+            Self::Unrecordable(_) => false,
+            Self::Upstream { error, .. } => matches!(
+                error.kind,
+                UpstreamErrorKind::InvalidRequest
+                    | UpstreamErrorKind::NotFound
+                    | UpstreamErrorKind::ContextLength
+                    | UpstreamErrorKind::ContentFilter
+            ),
+        }
+    }
+}

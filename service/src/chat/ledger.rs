@@ -1,0 +1,151 @@
+//! The account of one call: it holds the place of the call's usage row from the start and fills it exactly once,
+//! whichever way the call ends.
+//!
+//! A call that is simply dropped, because its caller went away, is a way to end like any other: dropping the ledger
+//! writes the row.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest};
+use sabir_store::{Operation, Outcome, UsagePermit, UsageRow, unix_micros};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::Caller;
+use super::failure::Failure;
+use super::meter::Meter;
+use crate::upstream::Target;
+
+/// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
+const NAME_LIMIT: usize = super::check::MODEL_NAME_LIMIT;
+
+/// The open account of a call.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// Gone when the row has been written.
+    permit: Option<UsagePermit>,
+    id: Uuid,
+    caller: Caller,
+    streamed: bool,
+    model_asked: Arc<str>,
+    model_used: Option<Arc<str>>,
+    provider: Option<Arc<str>>,
+    first_token: Option<Instant>,
+    meter: Meter,
+}
+
+impl Ledger {
+    /// Opens the account.
+    pub(super) fn open(
+        permit: UsagePermit,
+        caller: Caller,
+        request: &CreateChatCompletionRequest,
+        streamed: bool,
+    ) -> Self {
+        let name = &request.model[..request.model.floor_char_boundary(NAME_LIMIT)];
+        Self {
+            permit: Some(permit),
+            id: Uuid::now_v7(),
+            caller,
+            streamed,
+            model_asked: Arc::from(name),
+            model_used: None,
+            provider: None,
+            first_token: None,
+            meter: Meter::new(request),
+        }
+    }
+
+    /// The call's name, as callers and logs see it.
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Notes who is being asked.
+    pub(super) fn asking(&mut self, target: &Target) {
+        self.provider = Some(Arc::clone(&target.provider));
+    }
+
+    /// Notes a whole answer.
+    pub(super) fn completion(&mut self, answer: &ChatCompletion) {
+        self.note_model(&answer.model);
+        self.meter.completion(answer);
+    }
+
+    /// Notes a chunk.
+    pub(super) fn chunk(&mut self, chunk: &ChatCompletionChunk) {
+        self.note_model(&chunk.model);
+        if self.meter.chunk(chunk) && self.first_token.is_none() {
+            self.first_token = Some(Instant::now());
+        }
+    }
+
+    /// Closes the account of an answer that came to its normal end.
+    pub(super) fn finish(&mut self) {
+        self.close(self.meter.ending(), Code::Ok);
+    }
+
+    /// Closes the account of a call that failed, and says so in the log. Returns what the caller is told.
+    pub(super) fn fail(&mut self, failure: &Failure) -> Status {
+        // A provider keeps the caller's deadline too. If it was faster than we were, it reports a timeout of its own.
+        let failure = if failure.is_timeout() && self.caller.deadline_passed() { &Failure::Deadline } else { failure };
+        let mut status = Status::from(failure);
+        if let Ok(id) = self.id.to_string().parse() {
+            status.metadata_mut().insert(super::REQUEST_ID, id);
+        }
+        if failure.is_the_callers() {
+            tracing::info!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
+        } else {
+            tracing::warn!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
+        }
+        self.close(failure.outcome(), status.code());
+        status
+    }
+
+    fn note_model(&mut self, model: &str) {
+        if self.model_used.is_none() && !model.is_empty() {
+            self.model_used = Some(Arc::from(&model[..model.floor_char_boundary(NAME_LIMIT)]));
+        }
+    }
+
+    /// Writes the row, if it has not been written.
+    fn close(&mut self, outcome: Outcome, code: Code) {
+        let Some(permit) = self.permit.take() else { return };
+        let latency = self.caller.received.elapsed();
+        let (tokens, token_source) = self.meter.tokens(self.provider.is_some(), outcome);
+        let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        tracing::debug!(request_id = %self.id, model = %self.model_asked, %outcome, ?latency, "call ended");
+        permit.record(UsageRow {
+            id: self.id.into_bytes(),
+            started_at_micros: unix_micros(self.caller.received_at),
+            latency_micros: micros(latency),
+            first_token_micros: self.first_token.map(|first| micros(first.duration_since(self.caller.received))),
+            protocol: self.caller.protocol,
+            operation: Operation::Chat,
+            streamed: self.streamed,
+            principal: None,
+            model_asked: Arc::clone(&self.model_asked),
+            model_used: self.model_used.take(),
+            provider: self.provider.clone(),
+            outcome,
+            grpc_code: code as i32,
+            prompt_tokens: tokens.prompt,
+            completion_tokens: tokens.completion,
+            cached_tokens: tokens.cached,
+            reasoning_tokens: tokens.reasoning,
+            token_source,
+        });
+    }
+}
+
+impl Drop for Ledger {
+    /// Nobody closed the account: the call was dropped, because its caller went away or the deadline took it.
+    fn drop(&mut self) {
+        if self.caller.deadline_passed() {
+            self.close(Outcome::Deadline, Code::DeadlineExceeded);
+        } else {
+            self.close(Outcome::Cancelled, Code::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A streamed answer on its way through: each chunk is noted in the ledger and handed on, and every end has its state.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_core::Stream;
+use sabir_proto::v1::ChatCompletionChunk;
+use sabir_providers::ChunkStream;
+use tokio::time::{Sleep, sleep_until};
+use tonic::Status;
+
+use super::failure::Failure;
+use super::ledger::Ledger;
+
+/// The chunks for the caller. It ends normally only if the upstream said that its answer is complete.
+///
+/// Dropping it aborts the upstream call and settles the ledger.
+pub(crate) struct Relay {
+    /// Gone when the stream has ended, so that the upstream's connection is free at once.
+    chunks: Option<ChunkStream>,
+    ledger: Ledger,
+    provider: Arc<str>,
+    wants_usage: bool,
+    limit: Option<Pin<Box<Sleep>>>,
+}
+
+impl Relay {
+    pub(super) fn new(
+        chunks: ChunkStream,
+        ledger: Ledger,
+        provider: Arc<str>,
+        wants_usage: bool,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let limit = deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
+        Self { chunks: Some(chunks), ledger, provider, wants_usage, limit }
+    }
+
+    fn fail(&mut self, failure: &Failure) -> Poll<Option<Result<ChatCompletionChunk, Status>>> {
+        self.chunks = None;
+        Poll::Ready(Some(Err(self.ledger.fail(failure))))
+    }
+}
+
+impl Stream for Relay {
+    type Item = Result<ChatCompletionChunk, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let Some(chunks) = &mut this.chunks else { return Poll::Ready(None) };
+            match chunks.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(chunk))) => {
+                    this.ledger.chunk(&chunk);
+                    let chunk = if this.wants_usage { Some(chunk) } else { without_usage(chunk) };
+                    if let Some(chunk) = chunk {
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let provider = Arc::clone(&this.provider);
+                    return this.fail(&Failure::Upstream { provider, error });
+                }
+                Poll::Ready(None) => {
+                    this.chunks = None;
+                    this.ledger.finish();
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => {
+                    let late = this.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(context).is_ready());
+                    return if late { this.fail(&Failure::Deadline) } else { Poll::Pending };
+                }
+            }
+        }
+    }
+}
+
+/// The chunk as a caller sees it who did not ask for usage: we always ask the upstream, so its answer has traces of a
+/// question that the caller never put. Nothing is left of the chunk that is there for usage alone.
+fn without_usage(mut chunk: ChatCompletionChunk) -> Option<ChatCompletionChunk> {
+    if chunk.usage.take().is_some() && chunk.choices.is_empty() {
+        return None;
+    }
+    chunk.additional_members.remove("usage");
+    Some(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use sabir_proto::v1::CompletionUsage;
+    use sabir_proto::v1::chat_completion_chunk::Choice;
+
+    use super::*;
+
+    #[test]
+    fn no_trace_of_usage_is_left_for_those_who_did_not_ask() {
+        let usage = Some(CompletionUsage::default());
+        assert!(without_usage(ChatCompletionChunk { usage: usage.clone(), ..Default::default() }).is_none());
+
+        let with_choice = ChatCompletionChunk { usage, choices: vec![Choice::default()], ..Default::default() };
+        assert_eq!(without_usage(with_choice).map(|chunk| (chunk.usage, chunk.choices.len())), Some((None, 1)));
+
+        let null = [("usage".to_owned(), "null".to_owned())].into();
+        let with_null = ChatCompletionChunk { additional_members: null, ..Default::default() };
+        assert_eq!(without_usage(with_null), Some(ChatCompletionChunk::default()));
+    }
+}

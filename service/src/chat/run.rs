@@ -1,0 +1,149 @@
+//! The story of a chat call on one screen: take a place in the usage log, check the request, resolve the model, ask it,
+//! hand on what it says, settle.
+//!
+//! Every way out of this file goes through the ledger, so that every call leaves exactly one usage row. The only
+//! exception is a call that could not get a place in the log: it asks nobody and costs nothing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
+use sabir_providers::{ChatCall, UpstreamError};
+use sabir_store::{StoreError, StoreErrorKind, UsageWriter};
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use super::failure::Failure;
+use super::ledger::Ledger;
+use super::relay::Relay;
+use super::{Caller, MODEL_USED, REQUEST_ID, check};
+use crate::upstream::{Registry, Target};
+
+/// How long a call waits for a place in the usage log. Only a database that has fallen far behind makes it wait at all.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers chat calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Chat {
+    registry: Arc<Registry>,
+    usage: UsageWriter,
+}
+
+/// An answer, and what is said beside it.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    /// The headers to send before it.
+    pub(crate) headers: MetadataMap,
+    /// The answer.
+    pub(crate) body: T,
+}
+
+impl Chat {
+    /// Answers with these models and records into this log.
+    pub(crate) fn new(registry: Arc<Registry>, usage: UsageWriter) -> Self {
+        Self { registry, usage }
+    }
+
+    /// Asks for a whole answer.
+    ///
+    /// # Errors
+    /// The status to give to the caller; the call has been settled.
+    pub(crate) async fn complete(
+        &self,
+        caller: Caller,
+        request: CreateChatCompletionRequest,
+    ) -> Result<Answer<ChatCompletion>, Status> {
+        let (mut ledger, target) = self.begin(caller, &request, false).await?;
+        let call = ChatCall { model: target.model.clone(), request, deadline: caller.deadline };
+        match answered(caller.deadline, &target, target.upstream.chat(call)).await {
+            Ok(answer) => {
+                ledger.completion(&answer);
+                ledger.finish();
+                Ok(Answer { headers: headers(&ledger, &target), body: answer })
+            }
+            Err(failure) => Err(ledger.fail(&failure)),
+        }
+    }
+
+    /// Asks for a streamed answer. Resolves when the upstream's first event is there, so that an early failure has a
+    /// status of its own.
+    ///
+    /// # Errors
+    /// The status to give to the caller; the call has been settled.
+    pub(crate) async fn stream(
+        &self,
+        caller: Caller,
+        request: CreateChatCompletionRequest,
+    ) -> Result<Answer<Relay>, Status> {
+        let (mut ledger, target) = self.begin(caller, &request, true).await?;
+        let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());
+        let call = ChatCall { model: target.model.clone(), request, deadline: caller.deadline };
+        match answered(caller.deadline, &target, target.upstream.stream_chat(call)).await {
+            Ok(chunks) => Ok(Answer {
+                headers: headers(&ledger, &target),
+                body: Relay::new(chunks, ledger, target.provider, wants_usage, caller.deadline),
+            }),
+            Err(failure) => Err(ledger.fail(&failure)),
+        }
+    }
+
+    /// What both kinds of call have in common before anybody is asked.
+    async fn begin(
+        &self,
+        caller: Caller,
+        request: &CreateChatCompletionRequest,
+        streamed: bool,
+    ) -> Result<(Ledger, Target), Status> {
+        let latest = Instant::now() + PLACE_TIMEOUT;
+        let latest = caller.deadline.map_or(latest, |deadline| deadline.min(latest));
+        let permit = match tokio::time::timeout_at(latest.into(), self.usage.reserve()).await {
+            Ok(reserved) => reserved.map_err(|error| Status::from(&Failure::Unrecordable(error)))?,
+            Err(_) if caller.deadline_passed() => return Err(Status::from(&Failure::Deadline)),
+            Err(_) => {
+                let behind = StoreError::new(StoreErrorKind::Unavailable, "the database has fallen behind");
+                return Err(Status::from(&Failure::Unrecordable(behind)));
+            }
+        };
+        let mut ledger = Ledger::open(permit, caller, request, streamed);
+        let violations = check::check(request);
+        if !violations.is_empty() {
+            return Err(ledger.fail(&Failure::Invalid(violations)));
+        }
+        match self.registry.resolve(&request.model) {
+            Ok(target) => {
+                ledger.asking(&target);
+                Ok((ledger, target))
+            }
+            Err(unknown) => Err(ledger.fail(&unknown.into())),
+        }
+    }
+}
+
+/// What the upstream answers before the deadline. When time is up, the upstream call is dropped, which ends it.
+async fn answered<T>(
+    deadline: Option<Instant>,
+    target: &Target,
+    answer: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<T, Failure> {
+    let answer = match deadline {
+        None => answer.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| Failure::Deadline)?,
+    };
+    answer.map_err(|error| Failure::Upstream { provider: Arc::clone(&target.provider), error })
+}
+
+fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
+    let mut headers = MetadataMap::with_capacity(2);
+    if let Ok(id) = ledger.id().to_string().parse() {
+        headers.insert(REQUEST_ID, id);
+    }
+    // A name that no header can carry is left out: it is in the answer and in the usage row as well.
+    if let Ok(name) = target.full_name().parse() {
+        headers.insert(MODEL_USED, name);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests;

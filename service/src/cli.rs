@@ -1,0 +1,114 @@
+//! The command line. Each command has a file; this one has what they share.
+//!
+//! Commands that talk to a server do so through the client crate alone, as any other program would.
+
+pub mod chat;
+pub mod models;
+pub mod serve;
+
+mod json;
+mod output;
+mod remote;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::StartError;
+use crate::config::ConfigError;
+
+const EXAMPLES: &str = "\
+Examples:
+  sabir serve                                  serve on 127.0.0.1:8080, with the local model and every
+                                               provider whose key is in the environment
+  sabir models                                 list the models of the running server
+  sabir chat openai/gpt-4o-mini \"Why is the sea salty?\"
+  sabir chat                                   talk to the first model in the list
+
+Configuration: sabir.toml in the current folder, or --config; every key is also a variable,
+such as SABIR_SERVER__LISTEN.";
+
+/// One typed LLM API over gRPC, gRPC-Web and OpenAI-compatible HTTP, in front of any model.
+#[derive(Debug, Parser)]
+#[command(name = "sabir", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve models on one port: gRPC, gRPC-Web and OpenAI-compatible HTTP.
+    Serve(serve::Arguments),
+    /// Ask a model of a running server, once or in a conversation.
+    Chat(chat::Arguments),
+    /// List the models of a running server.
+    Models(models::Arguments),
+}
+
+/// Why a command failed. The message says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Open calls or usage rows were lost at the end; the log has said which.
+    #[error("stopped before everything was finished: {0}")]
+    Unfinished(String),
+    /// The call to the server failed.
+    #[error("{0}")]
+    Remote(String),
+    /// The arguments do not make sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// Reading or writing failed.
+    #[error("{0}")]
+    Stream(#[from] std::io::Error),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl CommandError {
+    /// The exit code: 2 for what was asked for wrongly, as for wrong arguments; 130 as shells have it for Ctrl-C.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Interrupted => 130,
+            Self::Start(_) | Self::Unfinished(_) | Self::Remote(_) | Self::Stream(_) => 1,
+        }
+    }
+}
+
+/// Tells the user how the command ended, and turns that into the program's exit code.
+pub fn report(outcome: Result<(), CommandError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough, as `head` has.
+        Err(CommandError::Stream(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CommandError::Interrupted) => ExitCode::from(CommandError::Interrupted.exit_code()),
+        Err(error) => {
+            // If even standard error is gone, the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "sabir: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,58 @@
+//! `sabir serve`.
+
+use std::path::PathBuf;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::CommandError;
+use crate::app;
+use crate::config::Config;
+use crate::server::Shutdown;
+
+/// Serve models on one port: gRPC, gRPC-Web and OpenAI-compatible HTTP.
+///
+/// Works without any configuration: it listens on 127.0.0.1:8080, keeps its records in sabir.db, runs the local model if
+/// its file is there, and offers every provider whose usual variables are set (OPENAI_API_KEY, ...).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sabir serve
+  sabir serve --config /etc/sabir.toml
+  sabir serve --listen 127.0.0.1:9000
+  OPENAI_API_KEY=sk-... sabir serve")]
+pub struct Arguments {
+    /// The configuration file [default: $SABIR_CONFIG, else sabir.toml if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen, as in 127.0.0.1:8080; wins over the file and the environment.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting, and what was lost when it stopped.
+pub fn main(arguments: Arguments) -> Result<(), CommandError> {
+    let config = Config::load(arguments.config, arguments.listen)?;
+    config.log.start();
+    let ended = runtime(config.server.workers)?.block_on(async {
+        let shutdown = Shutdown::new();
+        shutdown.on_signals()?;
+        Ok::<_, CommandError>(app::run(&config, shutdown, |_| {}).await?)
+    })?;
+    match ended.lost() {
+        None => Ok(()),
+        Some(lost) => Err(CommandError::Unfinished(lost)),
+    }
+}
+
+/// A runtime with this many workers, by default one for each processor the process may use. One worker is a runtime
+/// without threads: nothing is ever handed from one to another.
+fn runtime(workers: Option<usize>) -> std::io::Result<Runtime> {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    match workers.unwrap_or_else(available) {
+        0 | 1 => Builder::new_current_thread().enable_all().build(),
+        workers => Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
+    }
+}

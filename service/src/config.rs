@@ -1,0 +1,119 @@
+//! The configuration: one file, the environment, and defaults that work with neither.
+//!
+//! Everything is read and checked before a socket opens, and everything that is wrong is reported at once. Each component
+//! owns its section; this file is their sum and knows where the sections come from.
+
+mod document;
+mod problem;
+mod section;
+mod setting;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sabir_store::BatchConfig;
+
+#[cfg(test)]
+pub(crate) use document::variable_of;
+pub use problem::{ConfigError, Problem};
+pub(crate) use section::Section;
+pub(crate) use setting::ByteSize;
+
+use section::Reading;
+use setting::Setting;
+
+use crate::{server, store, telemetry, upstream};
+
+/// The file that is read if it is there and no other is named.
+const USUAL_FILE: &str = "sabir.toml";
+
+/// The whole configuration of the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`.
+    pub server: server::Config,
+    /// `[log]`.
+    pub log: telemetry::Config,
+    /// `[database]`.
+    pub database: store::Config,
+    /// `[usage]`.
+    pub usage: BatchConfig,
+    /// `[providers]`, `[aliases]`, `[models]`, `[local]` and `[upstream]`.
+    pub upstream: upstream::Config,
+}
+
+impl Config {
+    /// Reads the configuration of this process: the file `path`, else the one that `SABIR_CONFIG` names, else
+    /// `sabir.toml` if it is there; then the environment; then `listen`, from the command line.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: Option<PathBuf>, listen: Option<String>) -> Result<Self, ConfigError> {
+        // A variable that is not text cannot be meant for us; of ours, a broken one is missed by its default.
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+            .collect();
+        let named = path.or_else(|| environment.get("SABIR_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+        let path = named.or_else(|| Path::new(USUAL_FILE).exists().then(|| PathBuf::from(USUAL_FILE)));
+        let source_name =
+            path.as_ref().map_or("no file, the environment alone".to_owned(), |path| path.display().to_string());
+        let file = match path.map(std::fs::read_to_string).transpose() {
+            Ok(file) => file,
+            Err(error) => {
+                let problems = vec![Problem::new("", format!("cannot be read: {error}"))];
+                return Err(ConfigError { source_name, problems });
+            }
+        };
+        Self::read(file.as_deref(), environment, listen).map_err(|problems| ConfigError { source_name, problems })
+    }
+
+    /// Reads the configuration from this text of a file and these variables alone.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_parts(
+        file: Option<&str>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::read(file, environment.into_iter().collect(), None)
+            .map_err(|problems| ConfigError { source_name: "given text".to_owned(), problems })
+    }
+
+    fn read(
+        file: Option<&str>,
+        environment: BTreeMap<String, String>,
+        listen: Option<String>,
+    ) -> Result<Self, Vec<Problem>> {
+        let (mut settings, mut problems) = document::merge(file, &environment);
+        if let Some(text) = listen {
+            document::insert(
+                &mut settings,
+                &["server", "listen"],
+                Setting::Variable { name: "--listen".to_owned(), text },
+            );
+        }
+        let (config, reading) = Self::from_settings(settings, environment);
+        problems.extend(reading.finish().0);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn from_settings(settings: BTreeMap<String, Setting>, environment: BTreeMap<String, String>) -> (Self, Reading) {
+        let reading = Reading::new(environment);
+        let config = {
+            let mut root = Section::root(&reading, settings);
+            let config = Self {
+                server: server::Config::read(root.section("server")),
+                log: telemetry::Config::read(root.section("log")),
+                database: store::Config::read(root.section("database")),
+                usage: store::read_usage(root.section("usage")),
+                upstream: upstream::Config::read(&mut root),
+            };
+            root.finish();
+            config
+        };
+        (config, reading)
+    }
+}
+
+#[cfg(test)]
+mod tests;

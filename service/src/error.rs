@@ -1,0 +1,170 @@
+//! The one place where failures become gRPC statuses. Each status carries a reason for programs, and where it helps a
+//! delay before the next try or the fields that are wrong.
+//!
+//! It does not know how a status looks over HTTP; that is the transcoder's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sabir_providers::{UpstreamError, UpstreamErrorKind};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::chat::{Failure, Violation};
+use crate::upstream::UnknownModel;
+
+/// Who gives the reasons (`google.rpc.ErrorInfo.domain`).
+const DOMAIN: &str = "sabir";
+
+/// What an overloaded upstream that names no time is given.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+
+impl From<&Failure> for Status {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Invalid(violations) => invalid(violations),
+            Failure::UnknownModel(unknown) => Self::from(unknown),
+            Failure::Upstream { provider, error } => upstream(provider, error),
+            Failure::Deadline => {
+                status(Code::DeadlineExceeded, &failure.to_string(), "DEADLINE_EXCEEDED", ErrorDetails::new())
+            }
+            Failure::Unrecordable(_) => {
+                let mut details = ErrorDetails::new();
+                details.set_retry_info(Some(OVERLOAD_PAUSE));
+                status(Code::Unavailable, &failure.to_string(), "DATABASE_UNAVAILABLE", details)
+            }
+        }
+    }
+}
+
+impl From<&UnknownModel> for Status {
+    fn from(unknown: &UnknownModel) -> Self {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("model", unknown.to_string());
+        status(Code::NotFound, &unknown.to_string(), "MODEL_NOT_FOUND", details)
+    }
+}
+
+/// A request that breaks rules. The message names the first; the details name all.
+fn invalid(violations: &[Violation]) -> Status {
+    let message = match violations {
+        [] => "the request is invalid".to_owned(),
+        [one] => format!("{}: {}", one.field, one.message),
+        [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.message, rest.len()),
+    };
+    let fields: Vec<FieldViolation> =
+        violations.iter().map(|one| FieldViolation::new(&one.field, &one.message)).collect();
+    status(Code::InvalidArgument, &message, "INVALID_REQUEST", ErrorDetails::with_bad_request(fields))
+}
+
+/// What an upstream's failure means to our caller.
+///
+/// The caller's own credentials are never at fault here: those the upstream judges are the server's. Failures that a
+/// retry can cure are `UNAVAILABLE`; those that an operator must cure are `INTERNAL`.
+fn upstream(provider: &str, error: &UpstreamError) -> Status {
+    use UpstreamErrorKind as Kind;
+    let mut message = format!("{provider}: {error}");
+    let mut details = ErrorDetails::new();
+    let (code, reason) = match error.kind {
+        Kind::InvalidRequest => (Code::InvalidArgument, "INVALID_REQUEST"),
+        Kind::ContextLength => (Code::InvalidArgument, "CONTEXT_LENGTH_EXCEEDED"),
+        Kind::ContentFilter => (Code::InvalidArgument, "CONTENT_FILTER"),
+        Kind::NotFound => (Code::NotFound, "MODEL_NOT_FOUND"),
+        Kind::PermissionDenied => (Code::PermissionDenied, "UPSTREAM_PERMISSION_DENIED"),
+        Kind::RateLimited => (Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED"),
+        Kind::Overloaded => (Code::Unavailable, "UPSTREAM_OVERLOADED"),
+        Kind::Unavailable => (Code::Unavailable, "UPSTREAM_UNAVAILABLE"),
+        Kind::Timeout => (Code::Unavailable, "UPSTREAM_TIMEOUT"),
+        Kind::Truncated => (Code::Unavailable, "UPSTREAM_TRUNCATED"),
+        Kind::Protocol => (Code::Internal, "UPSTREAM_PROTOCOL"),
+        Kind::Internal => (Code::Internal, "UPSTREAM_INTERNAL"),
+        // With a status, the upstream found our request too large; without, we found its answer too large.
+        Kind::TooLarge if error.status.is_some() => (Code::InvalidArgument, "REQUEST_TOO_LARGE"),
+        Kind::TooLarge => (Code::Internal, "UPSTREAM_ANSWER_TOO_LARGE"),
+        Kind::Authentication => {
+            message =
+                format!("{provider} refuses the key that this server uses; its operator must set another ({error})");
+            (Code::Internal, "UPSTREAM_AUTHENTICATION")
+        }
+    };
+    let pause = match error.kind {
+        Kind::RateLimited => error.retry_after,
+        Kind::Overloaded => Some(error.retry_after.unwrap_or(OVERLOAD_PAUSE)),
+        _ => error.retry_after,
+    };
+    if pause.is_some() {
+        details.set_retry_info(pause);
+    }
+    if let Some(param) = error.param.as_deref().filter(|_| matches!(code, Code::InvalidArgument | Code::NotFound)) {
+        details.add_bad_request_violation(param, &error.message);
+    }
+    // The upstream's own word for it is what its SDK's users look for: `insufficient_quota`, `model_not_found`, ...
+    let own = error.code.as_deref().and_then(reason_of).filter(|_| error.kind != Kind::Authentication);
+    status(code, &message, own.as_deref().unwrap_or(reason), details)
+}
+
+/// An upstream's code in the form of a reason: at most 63 upper case letters, digits and underscores, a letter first.
+///
+/// Source: <https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto> (`ErrorInfo.reason`).
+fn reason_of(code: &str) -> Option<String> {
+    let well_formed = (2..=63).contains(&code.len())
+        && code.starts_with(|first: char| first.is_ascii_alphabetic())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    well_formed.then(|| code.to_ascii_uppercase())
+}
+
+fn status(code: Code, message: &str, reason: &str, mut details: ErrorDetails) -> Status {
+    details.set_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn answered(error: UpstreamError) -> Status {
+        Status::from(&Failure::Upstream { provider: Arc::from("acme"), error })
+    }
+
+    fn reason(status: &Status) -> String {
+        status.get_details_error_info().unwrap().reason
+    }
+
+    #[test]
+    fn a_refused_server_key_is_never_the_callers_fault() {
+        let error = UpstreamError::new(UpstreamErrorKind::Authentication, "invalid key").with_code("invalid_api_key");
+        let status = answered(error);
+        assert_eq!(status.code(), Code::Internal);
+        assert_eq!(reason(&status), "UPSTREAM_AUTHENTICATION");
+        assert!(status.message().contains("acme"));
+    }
+
+    #[test]
+    fn a_rate_limit_carries_the_delay_and_the_upstreams_own_word() {
+        let mut error = UpstreamError::new(UpstreamErrorKind::RateLimited, "slow down").with_code("insufficient_quota");
+        error.retry_after = Some(Duration::from_secs(7));
+        let status = answered(error);
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(reason(&status), "INSUFFICIENT_QUOTA");
+        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn every_violation_is_in_the_details_and_the_first_in_the_message() {
+        let violation = |field: &str| Violation { field: field.to_owned(), message: "is required".to_owned() };
+        let status = Status::from(&Failure::Invalid(vec![violation("model"), violation("messages")]));
+        assert_eq!(status.message(), "model: is required (and 1 more)");
+        let fields = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(fields.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["model", "messages"]);
+    }
+
+    #[test]
+    fn codes_that_are_no_reasons_are_left_out() {
+        assert_eq!(reason_of("context_length_exceeded").as_deref(), Some("CONTEXT_LENGTH_EXCEEDED"));
+        for code in ["", "4", "429", "no spaces", "dash-ed"] {
+            assert_eq!(reason_of(code), None);
+        }
+    }
+}

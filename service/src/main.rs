@@ -1,0 +1,18 @@
+//! The `sabir` program: reads the command line, builds the runtime the command needs, runs it.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sabir::cli::{Cli, Command, chat, models, report, serve};
+
+/// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    report(match Cli::parse().command {
+        Command::Serve(arguments) => serve::main(arguments),
+        Command::Chat(arguments) => chat::main(arguments),
+        Command::Models(arguments) => models::main(arguments),
+    })
+}

@@ -1,0 +1,158 @@
+//! The accept loop: sockets in, HTTP/1.1 and cleartext HTTP/2 out, and a graceful end.
+//!
+//! One loop of our own, because neither tonic's server nor axum's lets both protocols share a port with every limit set.
+//! It serves any tower service and knows nothing of what that service does.
+
+mod config;
+mod connection;
+mod first_bytes;
+mod probes;
+mod shutdown;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::Service;
+
+pub use config::Config;
+pub(crate) use probes::{ProbesLayer, Readiness};
+pub use shutdown::Shutdown;
+
+/// How many connections may wait in the kernel to be accepted. Linux caps it at `net.core.somaxconn`, 4096 by default.
+const BACKLOG: u32 = 4096;
+
+/// How long to wait after a failed accept. The usual cause is a lack of file descriptors, which time may cure.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source} (another address: `sabir serve --listen HOST:PORT` or SABIR_LISTEN)")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// How the server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every open call finished.
+    Drained,
+    /// This many connections were cut because the time to drain ran out or a second signal came.
+    Cut(usize),
+}
+
+/// A socket that listens and is not being served yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Config,
+}
+
+impl Server {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`] if the address is taken or not ours.
+    pub fn bind(config: &Config) -> Result<Self, ServeError> {
+        let listen = || {
+            let socket = if config.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // A restart must not wait until the kernel has forgotten the connections of the process before.
+            socket.set_reuseaddr(true)?;
+            socket.bind(config.listen)?;
+            let listener = socket.listen(BACKLOG)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = listen().map_err(|source| ServeError::Listen { address: config.listen, source })?;
+        Ok(Self { listener, address, config: config.clone() })
+    }
+
+    /// The address that the socket listens on; the real port where port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` asks to stop, then lets open calls finish within the drain limit.
+    pub async fn serve<S, B>(self, service: S, shutdown: Shutdown) -> Ending
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let protocol = connection::protocol(&self.config);
+        let slots = Arc::new(Semaphore::new(self.config.max_connections));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+
+        // A slot is taken before the connection, so that those too many wait in the kernel instead of in our memory.
+        while let Some(slot) = shutdown.unless_stopping(Arc::clone(&slots).acquire_owned()).await {
+            let Some(stream) = shutdown.unless_stopping(self.accept()).await else { break };
+            let served = connection::serve(&protocol, stream, self.config.handshake_timeout, service.clone());
+            let served = graceful.watch(served);
+            connections.spawn(async move {
+                let _slot = slot;
+                if let Err(error) = served.await {
+                    // A client that goes away mid-call is everyday life; the call's own record tells what it meant.
+                    tracing::debug!(%error, "connection ended");
+                }
+            });
+            while connections.try_join_next().is_some() {}
+        }
+
+        drop(self.listener);
+        let drained = tokio::select! {
+            () = graceful.shutdown() => true,
+            () = tokio::time::sleep(self.config.drain_timeout) => false,
+            () = shutdown.cutting() => false,
+        };
+        if drained {
+            // Every connection is closed; their tasks have only to return.
+            while connections.join_next().await.is_some() {}
+            return Ending::Drained;
+        }
+        while connections.try_join_next().is_some() {}
+        let left = connections.len();
+        // Also waits until the calls on these connections are dropped: what they have to record, they record there.
+        connections.shutdown().await;
+        Ending::Cut(left)
+    }
+
+    /// The next connection. Errors are the system's or the client's, and never end the loop.
+    async fn accept(&self) -> TcpStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    // Without it, Nagle's algorithm and delayed acknowledgements add 40 ms to small messages.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "cannot set TCP_NODELAY");
+                    }
+                    return stream;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! One connection: protocol settings, and bytes to requests.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tower::Service;
+
+use super::config::Config;
+use super::first_bytes::FirstBytes;
+
+/// How many calls one HTTP/2 connection may have open. gRPC clients put all their calls on one connection.
+const MAX_STREAMS: u32 = 1024;
+
+/// How often a silent HTTP/2 connection is pinged, and how long the answer may take. Below the idle limits of common
+/// proxies (60 s), so that a long call survives and a dead peer is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How much of a request body an HTTP/2 client may send ahead of our reading it, per call and per connection. HTTP/2's
+/// own 64 KiB would make a large prompt wait for round trips.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// The settings of both protocols.
+pub(crate) fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+    // The limits on reset floods (CVE-2023-44487 and its relatives) are hyper's and h2's defaults.
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    builder
+}
+
+/// Serves the connection to its end.
+pub(crate) fn serve<S, B>(
+    protocol: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    handshake_timeout: Duration,
+    service: S,
+) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<S, B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = TokioIo::new(FirstBytes::new(stream, handshake_timeout));
+    protocol.serve_connection(stream, TowerToHyperService::new(service)).into_owned()
+}

@@ -1,0 +1,75 @@
+//! From the configuration to providers that can be asked. No connection is opened here.
+
+use std::sync::Arc;
+
+use sabir_providers::{HttpUpstream, OpenAi, SetupError, Transport};
+use transcode::json::Plans;
+
+use super::{Config, Provider, Registry};
+
+/// Why the models cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A provider cannot be asked as configured.
+    #[error("provider {name}: {source}")]
+    Provider {
+        /// The provider's name in the configuration.
+        name: String,
+        /// What is wrong.
+        source: SetupError,
+    },
+    /// The local model cannot be loaded.
+    #[error("the local model: {0} (`local.enabled = false` goes on without it)")]
+    Local(String),
+}
+
+impl Config {
+    /// Makes the registry of all models. `plans` say how the contract's messages look as JSON.
+    ///
+    /// # Errors
+    /// A provider that cannot be asked; a local model that cannot be loaded.
+    pub(crate) async fn build(&self, plans: Arc<Plans>) -> Result<Registry, BuildError> {
+        let mut providers: Vec<Provider> = self.local_provider().await?.into_iter().collect();
+        if !self.providers.is_empty() {
+            let transport = Transport::new(self.transport.clone());
+            for (name, config) in &self.providers {
+                let upstream = OpenAi::new(Arc::clone(&plans), config.quirks)
+                    .and_then(|protocol| HttpUpstream::new(protocol, config.endpoint.clone(), transport.clone()))
+                    .map_err(|source| BuildError::Provider { name: name.clone(), source })?;
+                let origin = format!("{} ({})", config.origin, config.endpoint.authority());
+                providers.push(Provider::open(name, Arc::new(upstream), origin));
+            }
+        }
+        Ok(Registry::new(providers, self.models.aliases.clone(), self.models.default_provider.as_deref()))
+    }
+
+    #[cfg(feature = "local")]
+    async fn local_provider(&self) -> Result<Option<Provider>, BuildError> {
+        use sabir_providers::local::{LocalModel, LocalOptions};
+
+        let config = &self.local;
+        if !config.enabled {
+            return Ok(None);
+        }
+        if !config.required && !config.model.is_file() {
+            tracing::info!(
+                looked_for = %config.model.display(),
+                "no local model: set SABIR_LOCAL__MODEL to a GGUF file to have one"
+            );
+            return Ok(None);
+        }
+        let mut options = LocalOptions::new(&config.model);
+        options.queue = config.queue;
+        options.default_max_tokens = config.max_tokens;
+        // Reading and unpacking the weights takes a moment in which the runtime has other things to do.
+        let loading = tokio::task::spawn_blocking(move || LocalModel::open(options));
+        let loaded = loading.await.map_err(|error| BuildError::Local(error.to_string()))?;
+        let upstream = loaded.map_err(|error| BuildError::Local(error.to_string()))?;
+        Ok(Some(Provider::closed(super::config::LOCAL, Arc::new(upstream), config.model.display().to_string())))
+    }
+
+    #[cfg(not(feature = "local"))]
+    async fn local_provider(&self) -> Result<Option<Provider>, BuildError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,33 @@
+"""A question that the real local model can answer, through OpenAI's SDK, in one piece and streamed.
+
+BASE_URL  the server's OpenAI-compatible API, with `/v1`
+MODEL     the model to ask
+"""
+
+import os
+
+import openai
+
+from claims import claim, run
+
+client = openai.OpenAI(base_url=os.environ["BASE_URL"], api_key="unused", timeout=150, max_retries=0)
+ASK = {
+    "model": os.environ["MODEL"],
+    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    "temperature": 0,
+    "max_tokens": 24,
+}
+
+
+@claim
+def the_capital_of_France_is_Paris():
+    answer = client.chat.completions.create(**ASK)
+    text = answer.choices[0].message.content
+    print("the model says:", text)
+    assert "Paris" in text
+    chunks = list(client.chat.completions.create(**ASK, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
+    assert chunks[-1].choices[0].finish_reason == answer.choices[0].finish_reason
+
+
+run()

@@ -1,0 +1,16 @@
+//! Claims about Sabir, through the front door: the real server, each protocol, a scripted upstream.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed, and says so by panicking"
+)]
+
+mod answers;
+mod bad_input;
+mod cancellation;
+mod failures;
+mod harness;
+mod lifecycle;
+mod support;
+mod usage;

@@ -1,0 +1,34 @@
+//! What every claim needs: the real server as a child process, a scripted upstream behind it, and one way to call the
+//! server over each protocol. Nothing in here uses the server's own code: what is written and read on the wire is
+//! written and read by hand, by hyper, or by the generated gRPC client.
+
+pub(crate) mod call;
+pub(crate) mod http;
+pub(crate) mod protocol;
+pub(crate) mod server;
+pub(crate) mod upstream;
+
+use std::{future::Future, time::Duration};
+
+pub(crate) use call::Call;
+pub(crate) use protocol::{Event, Failure, Protocol};
+pub(crate) use server::Server;
+pub(crate) use upstream::{Ending, Upstream, script};
+
+/// How long anything in a test may take before the test fails. Generous: machines that build are slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that must happen soon.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} for {what}"),
+    }
+}
+
+/// A server with one provider, `scripted`, which is also where names without a provider go.
+pub(crate) async fn world() -> (Upstream, Server) {
+    let upstream = Upstream::start();
+    let server = Server::start(&Server::config_for(&upstream.base_url())).await;
+    (upstream, server)
+}
