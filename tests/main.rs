@@ -9,6 +9,7 @@
 mod answers;
 mod bad_input;
 mod cancellation;
+mod clients;
 mod failures;
 mod harness;
 mod lifecycle;

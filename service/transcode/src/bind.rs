@@ -168,7 +168,9 @@ impl Shared {
 
     /// Checks the one message of a gRPC request; requests that stream are left to the service.
     async fn check(&self, request: &mut Request<Body>) -> Result<(), Refusal> {
-        let Some(method) = self.routes.method(request.uri().path()) else { return Ok(()) };
+        let Some(method) = self.routes.method(request.uri().path()) else {
+            return Ok(());
+        };
         if method.client_streaming {
             return Ok(());
         }
@@ -185,7 +187,9 @@ impl Shared {
             return Err(too_large(limit));
         }
         match bytes.len().cmp(&(frame::HEADER + length)) {
-            std::cmp::Ordering::Less => return Err(Status::invalid_argument("the message is cut short").into()),
+            std::cmp::Ordering::Less => {
+                return Err(Status::invalid_argument("the message is cut short").into());
+            }
             std::cmp::Ordering::Greater => {
                 return Err(Status::unimplemented("the request holds more than one message").into());
             }
@@ -216,7 +220,9 @@ async fn read_body(mut body: Body, limit: usize, idle: Duration) -> Result<Bytes
         })?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Status::cancelled("the body broke off"))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if first.len() + all.len() + data.len() > limit {
             return Err(too_large(limit));
         }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub enum Origins {
 /// A page of any other origin gets no permission, and since every call needs a content type that is not a form's, a
 /// browser asks for that permission first: such a page cannot even send.
 #[derive(Debug, Clone)]
-pub struct CorsLayer(cors::CorsLayer);
+pub struct CorsLayer(Arc<cors::CorsLayer>);
 
 impl CorsLayer {
     /// Lets pages of `origins` call and read `exposed` headers, beside those that carry the gRPC status.
@@ -50,35 +51,34 @@ impl CorsLayer {
             Origins::Loopback => AllowOrigin::predicate(|origin, _| is_loopback(origin)),
             Origins::List(list) => AllowOrigin::list(list),
         };
-        Self(
-            cors::CorsLayer::new()
-                .allow_origin(origins)
-                .allow_methods(AllowMethods::mirror_request())
-                .allow_headers(AllowHeaders::mirror_request())
-                .expose_headers(ExposeHeaders::list(EXPOSED.into_iter().chain(exposed)))
-                .max_age(REMEMBER),
-        )
+        let layer = cors::CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods(AllowMethods::mirror_request())
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(ExposeHeaders::list(EXPOSED.into_iter().chain(exposed)))
+            .max_age(REMEMBER);
+        Self(Arc::new(layer))
     }
 }
 
-impl<S: Clone> Layer<S> for CorsLayer {
+impl<S> Layer<S> for CorsLayer {
     type Service = Cors<S>;
 
     fn layer(&self, inner: S) -> Cors<S> {
-        Cors { pages: self.0.layer(inner.clone()), programs: inner }
+        Cors { layer: Arc::clone(&self.0), inner }
     }
 }
 
 /// A service that web pages may call. Only they send an `Origin`; programs are spared the headers, and we their cost.
 #[derive(Debug, Clone)]
 pub struct Cors<S> {
-    pages: cors::Cors<S>,
-    programs: S,
+    layer: Arc<cors::CorsLayer>,
+    inner: S,
 }
 
 impl<S, B, A> Service<Request<B>> for Cors<S>
 where
-    S: Service<Request<B>, Response = Response<A>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<A>, Error = Infallible> + Clone,
     A: Default,
 {
     type Response = Response<A>;
@@ -86,18 +86,17 @@ where
     type Future = Either<<cors::Cors<S> as Service<Request<B>>>::Future, S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Which of the two will be called is not known yet.
-        match self.programs.poll_ready(context) {
-            Poll::Ready(Ok(())) => self.pages.poll_ready(context),
-            other => other,
-        }
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.headers().contains_key(ORIGIN) {
-            Either::Left(self.pages.call(request))
+            // The service that is ready answers; its clone waits for the next call.
+            let clone = self.inner.clone();
+            let ready = std::mem::replace(&mut self.inner, clone);
+            Either::Left(self.layer.layer(ready).call(request))
         } else {
-            Either::Right(self.programs.call(request))
+            Either::Right(self.inner.call(request))
         }
     }
 }

@@ -35,7 +35,9 @@ pub(crate) fn of(headers: &HeaderMap, longest: Option<Duration>) -> Result<Optio
     for (name, parse) in
         [(GRPC_TIMEOUT, parse_grpc as fn(&str) -> Option<Duration>), (TIMEOUT_HEADER, parse_seconds as _)]
     {
-        let Some(value) = headers.get(&name) else { continue };
+        let Some(value) = headers.get(&name) else {
+            continue;
+        };
         let parsed = value.to_str().ok().and_then(parse).ok_or_else(|| {
             let form = if name == GRPC_TIMEOUT { "digits and a unit, such as 500m" } else { "seconds, such as 1.5" };
             Status::invalid_argument(format!("the header {name} must be {form}"))
@@ -103,7 +105,9 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let deadline = request.extensions().get::<Deadline>().copied();
         let call = self.inner.call(request);
-        let Some(deadline) = deadline else { return Box::pin(call) };
+        let Some(deadline) = deadline else {
+            return Box::pin(call);
+        };
         Box::pin(async move {
             match tokio::time::timeout_at(deadline.0.into(), call).await {
                 Ok(response) => Ok(response?.map(|body| Body::new(DeadlineBody::new(body, deadline)))),
@@ -135,7 +139,9 @@ impl http_body::Body for DeadlineBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
         if let Poll::Ready(frame) = body.poll_frame(context) {
             return Poll::Ready(frame);
         }
@@ -155,7 +161,6 @@ impl http_body::Body for DeadlineBody {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -12,7 +12,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method as Verb, Request, Response, StatusCode, Uri, Version};
 use tonic::Status;
 use tonic::body::Body;
-use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tonic_web::GrpcWebLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -39,12 +39,11 @@ impl TranscodeLayer {
     }
 }
 
-impl<S: Clone> Layer<S> for TranscodeLayer {
+impl<S> Layer<S> for TranscodeLayer {
     type Service = Transcode<S>;
 
     fn layer(&self, inner: S) -> Transcode<S> {
-        let inner = Timed::new(inner);
-        Transcode { grpc_web: GrpcWebLayer::new().layer(inner.clone()), inner, shared: self.shared.clone() }
+        Transcode { inner: Timed::new(inner), shared: self.shared.clone() }
     }
 }
 
@@ -52,7 +51,6 @@ impl<S: Clone> Layer<S> for TranscodeLayer {
 #[derive(Debug, Clone)]
 pub struct Transcode<S> {
     inner: Timed<S>,
-    grpc_web: GrpcWebService<Timed<S>>,
     shared: Arc<Shared>,
 }
 
@@ -81,8 +79,7 @@ where
         }
         match (protocol, deadline.err()) {
             (Protocol::Rest, bad_deadline) => {
-                let mut inner = self.inner.clone();
-                std::mem::swap(&mut inner, &mut self.inner);
+                let inner = self.take();
                 let shared = self.shared.clone();
                 Box::pin(async move { Ok(rest(&shared, inner, request, bad_deadline).await) })
             }
@@ -93,15 +90,27 @@ where
             }
             (_, Some(status)) => Box::pin(std::future::ready(Ok(grpc_response(status, None)))),
             (Protocol::Grpc, None) => Box::pin(self.inner.call(request)),
-            (Protocol::GrpcWeb, None) => Box::pin(self.grpc_web.call(request)),
+            (Protocol::GrpcWeb, None) => Box::pin(GrpcWebLayer::new().layer(self.take()).call(request)),
         }
+    }
+}
+
+impl<S: Clone> Transcode<S> {
+    /// The inner service, which is ready; its clone waits for the next call.
+    fn take(&mut self) -> Timed<S> {
+        let clone = self.inner.clone();
+        std::mem::replace(&mut self.inner, clone)
     }
 }
 
 /// The protocol, by content type.
 fn classify(headers: &HeaderMap) -> Protocol {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return Protocol::Rest };
-    let Some(rest) = content_type.as_bytes().strip_prefix(b"application/grpc") else { return Protocol::Rest };
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        return Protocol::Rest;
+    };
+    let Some(rest) = content_type.as_bytes().strip_prefix(b"application/grpc") else {
+        return Protocol::Rest;
+    };
     match rest.first() {
         None | Some(b'+' | b';' | b' ') => Protocol::Grpc,
         _ if rest.starts_with(b"-web") => Protocol::GrpcWeb,
@@ -124,7 +133,9 @@ where
     let verb = if head { &Verb::GET } else { request.method() };
     let route = match shared.routes.find(verb, request.uri().path()) {
         Found::Route(route) => route.clone(),
-        Found::WrongVerb(allowed) => return wrong_verb(shared.error_shape, request.method(), allowed),
+        Found::WrongVerb(allowed) => {
+            return wrong_verb(shared.error_shape, request.method(), allowed);
+        }
         Found::Nothing => return nothing(shared.error_shape, &request),
     };
     let shape = route.method.error_shape;
@@ -178,7 +189,9 @@ fn check_body(shared: &Shared, route: &Route, request: &Request<Body>) -> Result
 
 /// `application/json`, or a type with the suffix `+json`, in UTF-8.
 fn is_json(content_type: &HeaderValue) -> bool {
-    let Ok(text) = content_type.to_str() else { return false };
+    let Ok(text) = content_type.to_str() else {
+        return false;
+    };
     let mut parts = text.split(';');
     let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
     let charset = parts.find_map(|part| part.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));

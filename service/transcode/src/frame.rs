@@ -48,7 +48,9 @@ impl Deframer {
     /// The next whole message.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Compressed> {
         let available: &[u8] = if self.partial.is_empty() { &self.whole } else { &self.partial };
-        let Some(header) = available.first_chunk::<HEADER>() else { return Ok(None) };
+        let Some(header) = available.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
         if header[0] != 0 {
             return Err(Compressed);
         }
@@ -71,7 +73,6 @@ impl Deframer {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

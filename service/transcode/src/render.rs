@@ -109,7 +109,9 @@ fn end_of(trailers: Option<HeaderMap>) -> Result<(), Status> {
 /// The first item is waited for: an error that comes before any message is answered with its own HTTP status.
 async fn stream(shared: &Arc<Shared>, method: Arc<Method>, mut body: Body) -> Result<Response<Body>, Status> {
     let first = match body.frame().await {
-        None => return Err(Status::unavailable("the answer ended before it was complete")),
+        None => {
+            return Err(Status::unavailable("the answer ended before it was complete"));
+        }
         Some(frame) => frame?,
     };
     if let Some(trailers) = first.trailers_ref() {

@@ -164,7 +164,7 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans) -> Result<Method, RouteE
         client_streaming: descriptor.is_client_streaming(),
         server_streaming: descriptor.is_server_streaming(),
         terminator: options::method(descriptor).terminator,
-        error_shape: options::service_error_shape(&service),
+        error_shape: options::service_error_shape(service),
         full_name,
     })
 }
@@ -180,7 +180,9 @@ fn bindings(
     let name = format!("{}/{}", service.full_name(), descriptor.name());
     let fail = |problem: String| RouteError::new(&name, problem);
     let lookup = |method: &str| methods.get(&format!("/{}/{method}", service.full_name())).cloned();
-    let Some(method) = lookup(descriptor.name()) else { return Err(fail("the RPC is not known".into())) };
+    let Some(method) = lookup(descriptor.name()) else {
+        return Err(fail("the RPC is not known".into()));
+    };
     let twin = match options::method(descriptor).stream_twin {
         None => None,
         Some((field, twin)) => {

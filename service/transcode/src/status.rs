@@ -188,7 +188,6 @@ impl<'a> OpenAiBody<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
 

@@ -13,7 +13,13 @@ from claims import claim, run
 client = openai.OpenAI(base_url=os.environ["BASE_URL"], api_key="unused", timeout=150, max_retries=0)
 ASK = {
     "model": os.environ["MODEL"],
-    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    # With the example before it, the right token leads by far at every step. Asked out of the blue, so small a model
+    # wavers between "The" and "L'", and the rounding of its weights decides.
+    "messages": [
+        {"role": "user", "content": "What is the capital of Germany?"},
+        {"role": "assistant", "content": "The capital of Germany is Berlin."},
+        {"role": "user", "content": "What is the capital of France?"},
+    ],
     "temperature": 0,
     "max_tokens": 24,
 }

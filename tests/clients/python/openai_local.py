@@ -49,7 +49,7 @@ def assert_valid(text):
 
 @claim
 def the_local_model_is_listed_as_what_it_is():
-    model = client.models.retrieve(MODEL)
+    (model,) = client.models.list()
     assert model.id == MODEL and "demo" in model.model_extra["description"].lower(), model
 
 

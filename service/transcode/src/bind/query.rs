@@ -23,7 +23,9 @@ pub(super) fn bind(shared: &Shared, route: &Route, query: &str, message: &mut Ve
         let (name, text) = (decode(name)?, decode(text)?);
         let path = match FieldPath::resolve(plans, route.method.input, &name) {
             Ok(path) if path.is_scalar(plans) || path.is_repeated(plans) => path,
-            Ok(_) => return Err(invalid(&name, "is not a scalar and cannot stand in a query")),
+            Ok(_) => {
+                return Err(invalid(&name, "is not a scalar and cannot stand in a query"));
+            }
             Err(_) if shared.config.unknown_query == UnknownQuery::Ignore => continue,
             Err(_) => return Err(invalid(&name, "is not a query parameter of this method")),
         };
@@ -64,7 +66,9 @@ pub(super) fn put_final(
 
 /// Appends one value, in the messages that lead to it.
 fn put(plans: &Plans, path: &FieldPath, text: &str, out: &mut Vec<u8>) -> Result<(), Status> {
-    let Some((&(message, field), through)) = path.steps.split_last() else { return Ok(()) };
+    let Some((&(message, field), through)) = path.steps.split_last() else {
+        return Ok(());
+    };
     let mut value = Vec::new();
     plans.read_text(message, field, text, &mut value).map_err(|error| invalid(&path.text, error.message()))?;
     for &(message, field) in through.iter().rev() {

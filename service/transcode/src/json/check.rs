@@ -58,7 +58,9 @@ impl Checker<'_> {
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Fault::new(error.to_string())),
             };
-            let Some(index) = plan.field_index(field.number) else { continue };
+            let Some(index) = plan.field_index(field.number) else {
+                continue;
+            };
             let known = &plan.fields[index];
             let additional = plan.additional.map(usize::from) == Some(index);
             if let Err(mut fault) = self.value(known, field.value, additional, depth) {

@@ -191,7 +191,9 @@ fn declared(message: &MessageDescriptor) -> Vec<FieldDescriptor> {
 }
 
 fn is_text_map(field: &FieldDescriptor) -> bool {
-    let Type::Message(entry) = field.kind() else { return false };
+    let Type::Message(entry) = field.kind() else {
+        return false;
+    };
     let is_text = |number| entry.get_field(number).is_some_and(|field| field.kind() == Type::String);
     field.is_map() && is_text(1) && is_text(2)
 }

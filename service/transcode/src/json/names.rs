@@ -1,9 +1,12 @@
 //! A small read-only table from JSON member names to what they mean: the lookup made once for every member read.
 
+/// A name and what it means, or nothing.
+type Slot<T> = Option<(Box<str>, T)>;
+
 /// Names to values; linear probing over a power-of-two table at most half full.
 #[derive(Debug)]
 pub(crate) struct Names<T> {
-    slots: Box<[Option<(Box<str>, T)>]>,
+    slots: Box<[Slot<T>]>,
 }
 
 impl<T: Copy> Names<T> {
@@ -11,7 +14,7 @@ impl<T: Copy> Names<T> {
     pub(crate) fn new(entries: impl IntoIterator<Item = (String, T)>) -> Self {
         let entries: Vec<_> = entries.into_iter().collect();
         let size = (entries.len() * 2).next_power_of_two().max(2);
-        let mut slots: Vec<Option<(Box<str>, T)>> = (0..size).map(|_| None).collect();
+        let mut slots: Vec<Slot<T>> = (0..size).map(|_| None).collect();
         'entries: for (name, value) in entries {
             let mut at = hash(name.as_bytes()) & (size - 1);
             while let Some((taken, _)) = &slots[at] {

@@ -1,7 +1,5 @@
 //! Claims about JSON <-> wire, on a schema made for them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use prost_reflect::{DescriptorPool, DynamicMessage};
 
 use super::{Mode, Plans};

@@ -24,7 +24,9 @@ pub(super) fn read<'de, 'a, D: Deserializer<'de>>(
 ) -> Result<Outcome, D::Error> {
     match kind {
         WellKnown::Timestamp | WellKnown::Duration => {
-            let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(Outcome::Null) };
+            let Some(text) = Option::<String>::deserialize(deserializer)? else {
+                return Ok(Outcome::Null);
+            };
             let (parsed, expected) = match kind {
                 WellKnown::Timestamp => (parse_timestamp(&text), "an RFC 3339 time such as 2026-01-31T12:00:00Z"),
                 _ => (parse_duration(&text), "seconds with an s, such as 1.5s"),
@@ -35,7 +37,9 @@ pub(super) fn read<'de, 'a, D: Deserializer<'de>>(
             Ok(Outcome::Written)
         }
         WellKnown::FieldMask => {
-            let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(Outcome::Null) };
+            let Some(text) = Option::<String>::deserialize(deserializer)? else {
+                return Ok(Outcome::Null);
+            };
             for path in text.split(',').filter(|path| !path.is_empty()) {
                 let path = snake_case(path)
                     .ok_or_else(|| D::Error::custom(format_args!("{path:?} is not a lowerCamelCase field path")))?;
@@ -45,7 +49,9 @@ pub(super) fn read<'de, 'a, D: Deserializer<'de>>(
             Ok(Outcome::Written)
         }
         WellKnown::Wrapper => {
-            let Some(field) = plan.fields.first() else { return Err(D::Error::custom("not a wrapper")) };
+            let Some(field) = plan.fields.first() else {
+                return Err(D::Error::custom("not a wrapper"));
+            };
             SingleSeed { context, field, tagged: true }.deserialize(deserializer)
         }
         WellKnown::Struct | WellKnown::ListValue | WellKnown::Value => {
@@ -164,7 +170,9 @@ impl<'de> Visitor<'de> for ValueVisitor<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Outcome, A::Error> {
         let number = match self.kind {
-            WellKnown::ListValue => return Err(A::Error::custom("expected an array, not an object")),
+            WellKnown::ListValue => {
+                return Err(A::Error::custom("expected an array, not an object"));
+            }
             kind => (kind == WellKnown::Value).then_some(5),
         };
         self.nested(number, |context, plan| match plan.fields.first() {

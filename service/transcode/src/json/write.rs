@@ -3,9 +3,8 @@
 //! Each message is walked twice: once over its own field headers, to note where each field stands, and once to write
 //! the members in the order of the plan. Nothing is decoded into a tree. Knows nothing of HTTP.
 
+mod repeated;
 mod scalar;
-
-use std::collections::HashMap;
 
 pub(super) use self::scalar::{put_double, put_json_string};
 use self::scalar::{put_enum, put_scalar, scalar_default};
@@ -114,7 +113,9 @@ impl<'a> Writer<'a> {
                 }
                 Member::Tag(index) => {
                     let oneof = &plan.oneofs[usize::from(index)];
-                    let Form::Tag { json_key, name } = &oneof.form else { continue };
+                    let Form::Tag { json_key, name } = &oneof.form else {
+                        continue;
+                    };
                     if let Some(set) = self.set_field(plan, index, base)
                         && !is_noted(&open.additional, name)
                     {
@@ -142,7 +143,9 @@ impl<'a> Writer<'a> {
 
     /// Writes the value of the one field of a wrapper, a `Struct` or a `ListValue`.
     pub(super) fn first_field(&mut self, plan: &'a Message, wire: &[u8]) -> Result<(), WriteError> {
-        let Some(field) = plan.fields.first() else { return Err(wrong_type()) };
+        let Some(field) = plan.fields.first() else {
+            return Err(wrong_type());
+        };
         let base = self.index(plan, wire)?;
         let slot = self.slots[base];
         if slot.count == 0 {
@@ -161,8 +164,12 @@ impl<'a> Writer<'a> {
         let mut reader = Reader::new(wire);
         loop {
             let at = reader.position() as u32;
-            let Some(field) = reader.next()? else { return Ok(base) };
-            let Some(index) = plan.field_index(field.number) else { continue };
+            let Some(field) = reader.next()? else {
+                return Ok(base);
+            };
+            let Some(index) = plan.field_index(field.number) else {
+                continue;
+            };
             let slot = &mut self.slots[base + index];
             if slot.count == 0 {
                 slot.first = at;
@@ -179,12 +186,16 @@ impl<'a> Writer<'a> {
         wire: &'w [u8],
         base: usize,
     ) -> Result<Vec<(&'w str, &'w str)>, WriteError> {
-        let Some(index) = plan.additional else { return Ok(Vec::new()) };
+        let Some(index) = plan.additional else {
+            return Ok(Vec::new());
+        };
         let slot = self.slots[base + usize::from(index)];
         let mut entries = Vec::new();
         if slot.count > 0 {
             each(wire, slot, plan.fields[usize::from(index)].number, |value| {
-                let Value::Bytes(entry) = value else { return Err(wrong_type()) };
+                let Value::Bytes(entry) = value else {
+                    return Err(wrong_type());
+                };
                 let (mut key, mut text) = ("", "");
                 let mut reader = Reader::new(entry);
                 while let Some(field) = reader.next()? {
@@ -272,7 +283,9 @@ impl<'a> Writer<'a> {
             return self.field_value(field, open.wire, slot);
         }
         // The array is the one repeated field of the message.
-        let Kind::Message(list) = field.kind else { return Err(wrong_type()) };
+        let Kind::Message(list) = field.kind else {
+            return Err(wrong_type());
+        };
         let list = &self.plans.messages[list.0 as usize];
         let merged = merged(open.wire, slot, field.number)?;
         let inner = self.index(list, &merged)?;
@@ -337,97 +350,6 @@ impl<'a> Writer<'a> {
             _ => put_scalar(self.out, field, value),
         }
     }
-
-    fn lone_element(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
-        let start = self.out.len();
-        self.list(field, wire, slot)?;
-        // One element between brackets: take the brackets away.
-        self.out.pop();
-        self.out.remove(start);
-        Ok(())
-    }
-
-    fn list(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
-        self.out.push(b'[');
-        let mut first = true;
-        each(wire, slot, field.number, |value| {
-            let wire_type = field.kind.wire_type();
-            match value {
-                // Packed and unpacked elements may be mixed.
-                Value::Bytes(packed) if wire_type != super::wire::WireType::Bytes => {
-                    let mut reader = Reader::new(packed);
-                    while !reader.is_empty() {
-                        let value = match wire_type {
-                            super::wire::WireType::Varint => Value::Varint(reader.varint()?),
-                            super::wire::WireType::Fixed32 => Value::Fixed32(reader.fixed32()?),
-                            _ => Value::Fixed64(reader.fixed64()?),
-                        };
-                        if !std::mem::replace(&mut first, false) {
-                            self.out.push(b',');
-                        }
-                        self.single(field, value)?;
-                    }
-                    Ok(())
-                }
-                value => {
-                    if !std::mem::replace(&mut first, false) {
-                        self.out.push(b',');
-                    }
-                    self.single(field, value)
-                }
-            }
-        })?;
-        self.out.push(b']');
-        Ok(())
-    }
-
-    fn map(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
-        let Kind::Message(entry) = field.kind else { return Err(wrong_type()) };
-        let entry = &self.plans.messages[entry.0 as usize];
-        let [key_field, value_field] = &entry.fields[..] else { return Err(wrong_type()) };
-        let mut entries = Vec::with_capacity(slot.count as usize);
-        each(wire, slot, field.number, |value| {
-            let Value::Bytes(bytes) = value else { return Err(wrong_type()) };
-            let (mut key, mut value) = (None, None);
-            let mut reader = Reader::new(bytes);
-            while let Some(field) = reader.next()? {
-                match field.number {
-                    1 => key = Some(field.value),
-                    2 => value = Some(field.value),
-                    _ => {}
-                }
-            }
-            let mut text = Vec::new();
-            match key {
-                Some(key) => put_scalar(&mut text, key_field, key)?,
-                None => text.extend_from_slice(scalar_default(key_field.kind, key_field).as_bytes()),
-            }
-            if text.first() != Some(&b'"') {
-                text.insert(0, b'"');
-                text.push(b'"');
-            }
-            entries.push((text, value));
-            Ok(())
-        })?;
-        // Of several entries of one key the last counts.
-        let last: HashMap<&[u8], usize> = entries.iter().enumerate().map(|(at, (key, _))| (&key[..], at)).collect();
-        self.out.push(b'{');
-        let mut first = true;
-        for (at, (key, value)) in entries.iter().enumerate() {
-            if last.get(&key[..]) != Some(&at) {
-                continue;
-            }
-            self.key(key, &mut first);
-            self.out.push(b':');
-            match (value, value_field.kind) {
-                (Some(value), _) => self.single(value_field, *value)?,
-                (None, Kind::Message(id)) => self.message(id, &[])?,
-                (None, _) => self.default_value(value_field),
-            }
-        }
-        self.out.push(b'}');
-        Ok(())
-    }
 }
 
 /// Whether the additional members speak of `name` at all.
@@ -467,12 +389,16 @@ fn value_at(wire: &[u8], at: u32) -> Result<Value<'_>, WriteError> {
 /// The bytes of a message field. Several occurrences are merged, which on the wire is putting them end to end.
 fn merged(wire: &[u8], slot: Slot, number: u32) -> Result<std::borrow::Cow<'_, [u8]>, WriteError> {
     if slot.count == 1 {
-        let Value::Bytes(bytes) = value_at(wire, slot.last)? else { return Err(wrong_type()) };
+        let Value::Bytes(bytes) = value_at(wire, slot.last)? else {
+            return Err(wrong_type());
+        };
         return Ok(bytes.into());
     }
     let mut all = Vec::new();
     each(wire, slot, number, |value| {
-        let Value::Bytes(bytes) = value else { return Err(wrong_type()) };
+        let Value::Bytes(bytes) = value else {
+            return Err(wrong_type());
+        };
         all.extend_from_slice(bytes);
         Ok(())
     })?;

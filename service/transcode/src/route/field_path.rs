@@ -28,7 +28,9 @@ impl FieldPath {
 
     /// Whether the last field is one scalar (or a message whose JSON form is one).
     pub(crate) fn is_scalar(&self, plans: &Plans) -> bool {
-        let Some((last, through)) = self.steps.split_last() else { return false };
+        let Some((last, through)) = self.steps.split_last() else {
+            return false;
+        };
         through.iter().all(|&(message, field)| !plans.is_repeated(message, field))
             && !plans.is_repeated(last.0, last.1)
             && plans.is_text(last.0, last.1)

@@ -120,7 +120,6 @@ pub(crate) fn check_escapes(text: &str) -> Result<(), BadEncoding> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

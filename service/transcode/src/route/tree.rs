@@ -71,7 +71,8 @@ impl Tree {
         }
         let suffix = route.template.verb.clone();
         let leaves = if rest { &self.nodes[at].rest } else { &self.nodes[at].leaves };
-        if let Some(other) = leaves.iter().find(|leaf| leaf.suffix == suffix && leaf.verb == verb).map(|leaf| leaf.route)
+        if let Some(other) =
+            leaves.iter().find(|leaf| leaf.suffix == suffix && leaf.verb == verb).map(|leaf| leaf.route)
         {
             // A streaming twin may repeat the rule of the method that it is a twin of: the route is the same.
             if self.routes[other].has_twin(&route) {
@@ -109,7 +110,9 @@ impl Tree {
 
     pub(super) fn find(&self, verb: &Verb, path: &str) -> Found<'_> {
         let mut allowed = Vec::new();
-        let Some(rest) = path.strip_prefix('/') else { return Found::Nothing };
+        let Some(rest) = path.strip_prefix('/') else {
+            return Found::Nothing;
+        };
         match self.walk(0, Some(rest), verb, &mut allowed) {
             Some(route) => Found::Route(&self.routes[route]),
             None if allowed.is_empty() => Found::Nothing,

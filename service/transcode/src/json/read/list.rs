@@ -111,7 +111,9 @@ pub(in crate::json) fn read_elements<'de, A: SeqAccess<'de>>(
                 context.path.pop();
                 break;
             }
-            Some(Outcome::Null) => return Err(A::Error::custom("null is not an element of this list")),
+            Some(Outcome::Null) => {
+                return Err(A::Error::custom("null is not an element of this list"));
+            }
             Some(Outcome::Unknown(text)) => {
                 return Err(A::Error::custom(format_args!("unknown value {text:?}")));
             }
@@ -166,9 +168,13 @@ pub(in crate::json) fn read_entries<'de, A: MapAccess<'de>>(
     field: &Field,
     mut map: A,
 ) -> Result<usize, A::Error> {
-    let Kind::Message(entry) = field.kind else { return Err(A::Error::custom("not a map")) };
+    let Kind::Message(entry) = field.kind else {
+        return Err(A::Error::custom("not a map"));
+    };
     let entry = context.plan(entry);
-    let [key_field, value_field] = &entry.fields[..] else { return Err(A::Error::custom("not a map")) };
+    let [key_field, value_field] = &entry.fields[..] else {
+        return Err(A::Error::custom("not a map"));
+    };
     let mut count = 0;
     while let Some(key) = map.next_key::<String>()? {
         context.tag(field.number, WireType::Bytes);
@@ -178,7 +184,9 @@ pub(in crate::json) fn read_entries<'de, A: MapAccess<'de>>(
         let value = SingleSeed { context, field: value_field, tagged: true };
         match map.next_value_seed(value)? {
             Outcome::Null => return Err(A::Error::custom("null is not a value of this map")),
-            Outcome::Unknown(text) => return Err(A::Error::custom(format_args!("unknown value {text:?}"))),
+            Outcome::Unknown(text) => {
+                return Err(A::Error::custom(format_args!("unknown value {text:?}")));
+            }
             _ => {}
         }
         context.path.pop();

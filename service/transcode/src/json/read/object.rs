@@ -98,7 +98,9 @@ impl<'a> ObjectReader<'a> {
                 }
                 Key::Member(Member::Union(index)) => {
                     let oneof = &plan.oneofs[usize::from(index)];
-                    let Form::ByJsonType(union) = &oneof.form else { continue };
+                    let Form::ByJsonType(union) = &oneof.form else {
+                        continue;
+                    };
                     self.first::<A::Error>(plan.fields.len() + usize::from(index), &oneof.name)?;
                     context.path.push(Segment::Name(&oneof.name));
                     let before = context.out.len();
@@ -123,7 +125,9 @@ impl<'a> ObjectReader<'a> {
 
     /// One field of a oneof may be set.
     fn claim<E: Error>(&mut self, index: u16, field: &Field) -> Result<(), E> {
-        let Some(oneof) = field.oneof else { return Ok(()) };
+        let Some(oneof) = field.oneof else {
+            return Ok(());
+        };
         let plan = self.plan;
         if !self.seen.insert(plan.fields.len() + plan.oneofs.len() + usize::from(oneof)) {
             let names: Vec<&str> = plan.oneofs[usize::from(oneof)]
@@ -172,7 +176,9 @@ impl<'a> ObjectReader<'a> {
 
     /// Adds an entry to the additional members, if the message has them.
     fn keep(&self, context: &mut Context<'_>, name: &str, json: &str) {
-        let Some(index) = self.plan.additional else { return };
+        let Some(index) = self.plan.additional else {
+            return;
+        };
         context.tag(self.plan.fields[usize::from(index)].number, WireType::Bytes);
         let start = open(context.out);
         context.tag(1, WireType::Bytes);
@@ -189,7 +195,9 @@ impl<'a> ObjectReader<'a> {
         map: &mut A,
     ) -> Result<(), A::Error> {
         let plan = self.plan;
-        let Form::Tag { name, .. } = &plan.oneofs[usize::from(oneof)].form else { return Ok(()) };
+        let Form::Tag { name, .. } = &plan.oneofs[usize::from(oneof)].form else {
+            return Ok(());
+        };
         self.first::<A::Error>(plan.fields.len() + usize::from(oneof), name)?;
         context.path.push(Segment::Name(name));
         let Some(tag) = map.next_value::<Option<Cow<'de, str>>>()? else {
@@ -257,11 +265,15 @@ impl<'a> ObjectReader<'a> {
                 }
                 Member::Union(index) => {
                     let oneof = &plan.oneofs[usize::from(index)];
-                    let Form::ByJsonType(union) = &oneof.form else { continue };
+                    let Form::ByJsonType(union) = &oneof.form else {
+                        continue;
+                    };
                     (plan.fields.len() + usize::from(index), &oneof.name, union.unset)
                 }
                 Member::Tag(index) => {
-                    let Form::Tag { name, .. } = &plan.oneofs[usize::from(index)].form else { continue };
+                    let Form::Tag { name, .. } = &plan.oneofs[usize::from(index)].form else {
+                        continue;
+                    };
                     if self.chosen.is_none() {
                         continue;
                     }
@@ -277,10 +289,16 @@ impl<'a> ObjectReader<'a> {
 
     fn settle_tag<E: Error>(&mut self, context: &mut Context<'_>) -> Result<(), E> {
         let plan = self.plan;
-        let Some(Some(named)) = self.tag else { return Ok(()) };
+        let Some(Some(named)) = self.tag else {
+            return Ok(());
+        };
         let field = &plan.fields[usize::from(named)];
-        let Some(oneof) = field.oneof else { return Ok(()) };
-        let Form::Tag { name, .. } = &plan.oneofs[usize::from(oneof)].form else { return Ok(()) };
+        let Some(oneof) = field.oneof else {
+            return Ok(());
+        };
+        let Form::Tag { name, .. } = &plan.oneofs[usize::from(oneof)].form else {
+            return Ok(());
+        };
         match (self.chosen, field.kind) {
             (Some(chosen), _) if chosen == named => Ok(()),
             (Some(chosen), _) => {

@@ -26,7 +26,9 @@ impl<'de> DeserializeSeed<'de> for UnionSeed<'_, '_> {
 
 impl<'s, 'a> UnionSeed<'s, 'a> {
     fn scalar<E: Error>(self, index: Option<u16>, given: Unexpected<'_>) -> Result<ScalarVisitor<'s, 'a, 'a>, E> {
-        let Some(index) = index else { return Err(E::invalid_type(given, &self)) };
+        let Some(index) = index else {
+            return Err(E::invalid_type(given, &self));
+        };
         let field = &self.plan.fields[usize::from(index)];
         Ok(ScalarVisitor { context: self.context, field, tagged: true, implicit: false })
     }
@@ -38,7 +40,9 @@ impl<'s, 'a> UnionSeed<'s, 'a> {
         read: impl FnOnce(&mut Context<'a>, &'a Message) -> Result<(), E>,
     ) -> Result<Outcome, E> {
         let field = &self.plan.fields[usize::from(index)];
-        let Kind::Message(id) = field.kind else { return Err(E::custom("not a message")) };
+        let Kind::Message(id) = field.kind else {
+            return Err(E::custom("not a message"));
+        };
         let plan = self.context.plan(id);
         self.context.tag(field.number, WireType::Bytes);
         let start = open(self.context.out);
@@ -97,15 +101,21 @@ impl<'de> Visitor<'de> for UnionSeed<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Outcome, A::Error> {
-        let Some(index) = self.union.array else { return Err(A::Error::invalid_type(Unexpected::Seq, &self)) };
+        let Some(index) = self.union.array else {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        };
         self.message(index, |context, list| {
-            let Some(elements) = list.fields.first() else { return Err(A::Error::custom("not a list")) };
+            let Some(elements) = list.fields.first() else {
+                return Err(A::Error::custom("not a list"));
+            };
             read_elements(context, elements, sequence).map(drop)
         })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Outcome, A::Error> {
-        let Some(index) = self.union.object else { return Err(A::Error::invalid_type(Unexpected::Map, &self)) };
+        let Some(index) = self.union.object else {
+            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+        };
         self.message(index, |context, plan| read_object(context, plan, map))
     }
 }

@@ -10,7 +10,31 @@ use crate::json::write::{utf8, wrong_type};
 /// A string in quotes, escaped.
 #[inline]
 pub(in crate::json) fn put_json_string(out: &mut Vec<u8>, text: &str) -> Result<(), WriteError> {
-    serde_json::to_writer(out, text).map_err(|error| WriteError::new(error.to_string()))
+    if needs_escaping(text.as_bytes()) {
+        return serde_json::to_writer(out, text).map_err(|error| WriteError::new(error.to_string()));
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+    Ok(())
+}
+
+/// Whether a quote, a backslash or a control character is in `bytes`. Looks at eight bytes at a time: most texts have
+/// none, and are then copied as they are.
+#[inline]
+fn needs_escaping(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The high bit of each byte of `word` that is zero (and perhaps of a byte above one that is: never a false no).
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let special = |word: u64| {
+        let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        below_space | zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')))
+    };
+    words.iter().any(|word| special(u64::from_ne_bytes(*word)) != 0)
+        || rest.iter().any(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
 }
 
 /// The string of an enum value; its number where the schema has no name for it.
@@ -110,4 +134,21 @@ fn put_not_finite(out: &mut Vec<u8>, value: f64) {
         b"\"-Infinity\""
     };
     out.extend_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_that_needs_escaping_is_seen_wherever_it_stands() {
+        for byte in 0..=255u8 {
+            for at in 0..20 {
+                let mut bytes = [b'a'; 20];
+                bytes[at] = byte;
+                let expected = byte < 0x20 || byte == b'"' || byte == b'\\';
+                assert_eq!(needs_escaping(&bytes), expected, "{byte} at {at}");
+            }
+        }
+    }
 }
