@@ -4,9 +4,9 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
-# The local model computes on all cores but one, so that serving goes on; both where there are only two.
+# The local model computes on all cores but one, so that serving goes on beside it.
 CORES := $(shell nproc 2>/dev/null || echo 2)
-CANDLE_NUM_THREADS ?= $(shell [ $(CORES) -gt 2 ] && echo $$(($(CORES) - 1)) || echo $(CORES))
+CANDLE_NUM_THREADS ?= $(shell [ $(CORES) -gt 2 ] && echo $$(($(CORES) - 1)) || echo 1)
 VENV := target/clients/python
 
 .PHONY: help

@@ -93,11 +93,37 @@ async fn usage_is_always_asked_for_and_given_only_to_those_who_asked() {
         asked.assert_complete(protocol);
         assert_eq!(asked.usage(), Some(USAGE), "{protocol:?}");
         assert_eq!(asked.chunks.last().unwrap().choices, 0, "{protocol:?}");
+        let without_choice = asked.chunks.iter().filter(|chunk| chunk.choices == 0).count();
+        assert_eq!(without_choice, 1, "{protocol:?}: {asked:?}");
         for request in [2 * number, 2 * number + 1] {
             let options = &upstream.request(request).await.json()["stream_options"];
             assert_eq!(options["include_usage"], true, "{protocol:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_letter_of_usage_is_sent_to_those_who_did_not_ask() {
+    let (_upstream, server) = world().await;
+    let stream = async |options: Value| {
+        let mut document = Call::say("scripted/echo", "Hi").json;
+        document["stream"] = json!(true);
+        document["stream_options"] = options;
+        let request = Request::post("/v1/chat/completions").header("content-type", "application/json");
+        let exchange = http1(server.address(), request.body(Bytes::from(document.to_string())).unwrap()).await;
+        String::from_utf8(exchange.body().await).unwrap()
+    };
+    for options in [json!(null), json!({}), json!({"include_usage": false}), json!({"include_usage": null})] {
+        let text = stream(options.clone()).await;
+        assert!(text.ends_with("data: [DONE]\n\n"), "{options}: {text}");
+        assert!(!text.contains("usage") && !text.contains("\"choices\":[]"), "{options}: {text}");
+    }
+    let asked = stream(json!({"include_usage": true})).await;
+    assert_eq!(asked.matches("\"prompt_tokens\":").count(), 1, "{asked}");
+    assert_eq!(asked.matches("\"choices\":[]").count(), 1, "{asked}");
+    // As OpenAI does it, the chunks before have a usage of null.
+    let chunks = asked.matches("data: {").count();
+    assert_eq!(asked.matches("\"usage\":null").count(), chunks - 1, "{asked}");
 }
 
 #[tokio::test]
@@ -137,6 +163,8 @@ async fn tool_calls_arrive_whole_however_they_are_streamed() {
             streamed.assert_complete(about);
             let tool_calls = streamed.tool_calls();
             assert_eq!(named(&tool_calls), calls, "{about:?}");
+            let pieces: Vec<_> = streamed.chunks.iter().flat_map(|chunk| &chunk.tool_calls).collect();
+            assert!(pieces.iter().all(|piece| piece.index.is_some()), "{about:?}: clients go by the index: {pieces:?}");
             assert_eq!(streamed.finish_reason(), Some("tool_calls"), "{about:?}");
             let ids: Vec<_> = tool_calls.iter().map(|call| call.id.as_str()).collect();
             let expected = if model == "without-id" { ["", "", ""] } else { ["call_0", "call_1", "call_2"] };

@@ -163,5 +163,9 @@ async fn a_connection_that_the_upstream_closed_while_idle_is_not_an_error() {
         // The same address, but every connection the server kept is dead.
         upstream.restart();
         assert_still_well(protocol, &server).await;
+        upstream.restart();
+        let streamed = protocol.stream_all(server.address(), &Call::say("scripted/echo", "still there?")).await;
+        streamed.assert_complete(protocol);
+        assert_eq!(streamed.text(), "still there?", "{protocol:?}");
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sabir_store::Outcome;
+use sabir_store::{Outcome, TokenSource};
 
 use crate::support::{
-    Call, Protocol, Server, Upstream,
+    Call, Ending, Protocol, Server, Upstream,
     http::get,
     protocol::{Streamed, next},
     script, world,
@@ -52,8 +52,40 @@ async fn a_stopping_server_finishes_its_streams_and_writes_every_row() {
         assert!(streamed.text().ends_with("39 "), "{protocol:?}: {streamed:?}");
     }
     assert_eq!(server.ended().await.code(), Some(0));
+    assert!(upstream.requests().iter().all(|request| request.ending() == Some(Ending::Finished)), "all were heard out");
     let rows = server.usage_rows(20).await;
-    assert!(rows.iter().all(|row| row.outcome == Outcome::Complete), "{rows:#?}");
+    for row in &rows {
+        let told = (row.outcome, row.token_source, row.completion_tokens);
+        assert_eq!(told, (Outcome::Complete, TokenSource::Reported, script::COMPLETION_TOKENS), "{row:#?}");
+    }
+    for protocol in Protocol::ALL {
+        assert!(rows.iter().filter(|row| row.protocol == protocol.stored()).count() >= 6, "{protocol:?}: {rows:#?}");
+    }
+}
+
+#[tokio::test]
+async fn streams_that_outlast_the_drain_limit_are_cut_and_never_look_complete() {
+    let upstream = Upstream::start();
+    upstream.script("silent-midway", script::silent_midway());
+    let config = format!("{}[server]\ndrain_timeout = \"300ms\"\n", Server::config_for(&upstream.base_url()));
+    let mut server = Server::start(&config).await;
+    let mut streams = Vec::new();
+    for protocol in Protocol::ALL {
+        let call = Call::say("scripted/silent-midway", "Hi");
+        let mut events = protocol.stream(server.address(), &call).await.unwrap();
+        next(&mut events).await;
+        streams.push((protocol, tokio::spawn(Streamed::read(events))));
+    }
+    assert_eq!(server.terminate().await.code(), Some(1), "calls were lost");
+    for (protocol, stream) in streams {
+        let streamed = stream.await.unwrap();
+        assert!(
+            !streamed.ended && (streamed.failure.is_some() || streamed.cut.is_some()),
+            "{protocol:?}: {streamed:?}"
+        );
+    }
+    let rows = server.usage_rows(3).await;
+    assert!(rows.iter().all(|row| row.outcome == Outcome::Cancelled), "{rows:#?}");
 }
 
 /// Whether new calls would be sent here. A server that takes no connections any more is not ready either.

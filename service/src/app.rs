@@ -12,13 +12,12 @@ use sabir_proto::v1::models_server::ModelsServer;
 use sabir_store::{StoreError, UsageStore, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Service, ServiceBuilder};
 use transcode::cors::CorsLayer;
-use transcode::{Transcoder, UnknownQuery};
+use transcode::{Services, Transcoder, UnknownQuery};
 
 use crate::api::{ChatApi, ModelsApi};
 use crate::banner;
@@ -85,8 +84,8 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let usage = UsageWriter::start(Arc::clone(&store) as Arc<dyn UsageStore>, config.usage.clone());
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let routes = routes(config, &registry, &usage, &health).await?;
-    let stack = stack(config, &transcoder, readiness.clone(), routes);
+    let services = services(config, &registry, &usage, &health).await?;
+    let stack = stack(config, &transcoder, readiness.clone(), services);
 
     let server = Server::bind(&config.server)?;
     let address = server.address();
@@ -104,12 +103,12 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
 }
 
 /// Every gRPC service.
-async fn routes(
+async fn services(
     config: &Config,
     registry: &Arc<Registry>,
     usage: &UsageWriter,
     health: &HealthReporter,
-) -> Result<Routes, StartError> {
+) -> Result<Services, StartError> {
     let limit = config.server.body_limit;
     let chat = Chat::new(Arc::clone(registry), usage.clone());
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
@@ -122,13 +121,14 @@ async fn routes(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(chat)
-        .add_service(models)
-        .add_service(HealthServer::new(HealthService::from_health_reporter(health.clone())))
-        .add_service(reflection().build_v1()?)
+    Ok(Services::builder()
+        .with(chat)
+        .with(models)
+        .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
+        .with(reflection().build_v1()?)
         // grpcurl before 1.9 and other tools of its age know only this one.
-        .add_service(reflection().build_v1alpha()?)
-        .prepare())
+        .with(reflection().build_v1alpha()?)
+        .build())
 }
 
 /// The contract, ready to be served.
@@ -138,6 +138,8 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
         body_idle_timeout: config.server.body_timeout,
         keep_alive: config.server.stream_keep_alive,
         max_timeout: config.server.request_timeout,
+        // OpenAI's clients escape the slashes in a model's name.
+        fully_decode_reserved_expansion: true,
         // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.
         unknown_query: UnknownQuery::Ignore,
     };
@@ -149,7 +151,7 @@ fn stack(
     config: &Config,
     transcoder: &Transcoder,
     readiness: Readiness,
-    routes: Routes,
+    services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
 {
     ServiceBuilder::new()
@@ -164,7 +166,7 @@ fn stack(
         //    headers alone belong between the edge and this.
         .layer(transcoder.gate())
         // 5. The gRPC services.
-        .service(routes)
+        .service(services)
 }
 
 /// When it is time to stop: says so to whoever watches, before the last connection is closed.

@@ -217,8 +217,9 @@ impl Registry {
             let models = provider.listing.models().unwrap_or_default();
             provider.entry(alias, models.iter().find(|listed| listed.id == name.model))
         });
-        let description = Some(format!("Another name for {name}."));
-        Model { description, ..entry.unwrap_or_default() }
+        let entry = entry.unwrap_or_default();
+        let own = entry.description.as_deref().map(|text| format!(" {text}")).unwrap_or_default();
+        Model { description: Some(format!("Another name for {name}.{own}")), ..entry }
     }
 
     fn unknown(&self, name: &str) -> UnknownModel {

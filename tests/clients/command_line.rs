@@ -45,7 +45,8 @@ async fn grpcurl_finds_and_calls_everything_by_reflection() {
     upstream.script("cut", script::cut_mid_event());
 
     let list = grpcurl(&server, []).arg("list").succeeds().await;
-    for service in ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "sabir.v1.Chat", "sabir.v1.Models"] {
+    let expected = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "sabir.v1.Chat", "sabir.v1.Models"];
+    for service in expected {
         assert!(list.lines().any(|line| line == service), "{service} is not in\n{list}");
     }
 
@@ -63,7 +64,7 @@ async fn grpcurl_finds_and_calls_everything_by_reflection() {
     let refused = grpcurl(&server, ["-d", &wrong]).arg(CREATE).run().await;
     assert!(!refused.success && refused.stderr.contains("Code: InvalidArgument"), "{refused}");
     assert!(refused.stderr.contains("max_tokens"), "{refused}");
-    // grpcurl unpacks the details, since the server's reflection knows no such type only if it must.
+    // The details are there too: grpcurl brings their types along.
     assert!(refused.stderr.contains("google.rpc.BadRequest"), "{refused}");
 
     let cut = grpcurl(&server, ["-d", &SAY.replace("echo", "cut")]).arg(STREAM).run().await;

@@ -105,8 +105,7 @@ async fn openais_sdk_for_node_is_served() {
 async fn a_script_whose_claims_do_not_hold_fails() {
     let (_upstream, server) = world().await;
     // None of the scripted models is there.
-    let outcome =
-        Client::node("openai_sdk.mjs").env("BASE_URL", format!("http://{}/v1", server.address())).run().await;
+    let outcome = Client::node("openai_sdk.mjs").env("BASE_URL", format!("http://{}/v1", server.address())).run().await;
     assert!(!outcome.success && outcome.stdout.contains("broken: a tool is called"), "{outcome}");
     assert!(outcome.stdout.contains("held:   a chat is answered"), "{outcome}");
 }

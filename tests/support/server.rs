@@ -35,10 +35,15 @@ impl Server {
 
     /// Starts the server with this configuration file and waits until it is ready.
     pub(crate) async fn start(config: &str) -> Self {
+        Self::start_with(config, &[]).await
+    }
+
+    /// Starts the server with this configuration file and these variables, and waits until it is ready.
+    pub(crate) async fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("sabir.toml"), config).unwrap();
         let address = free_address();
-        let child = command(folder.path(), address).spawn().unwrap();
+        let child = command(folder.path(), address).envs(variables.iter().copied()).spawn().unwrap();
         let mut server = Self { child, address, folder, store: OnceCell::new() };
         server.wait_until_ready().await;
         server

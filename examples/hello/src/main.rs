@@ -27,7 +27,7 @@ impl greeter_server::Greeter for Greeter {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let transcoder = transcode::Transcoder::new(include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")))?;
-    let services = tonic::service::Routes::new(greeter_server::GreeterServer::new(Greeter));
+    let services = transcode::Services::builder().with(greeter_server::GreeterServer::new(Greeter)).build();
     let app = axum::Router::new().fallback_service(transcoder.serve(services));
     let address = std::env::var("HELLO_LISTEN").unwrap_or_else(|_| "127.0.0.1:8090".to_owned());
     axum::serve(tokio::net::TcpListener::bind(address).await?, app).await?;

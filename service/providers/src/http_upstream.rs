@@ -103,8 +103,9 @@ impl<P: Protocol> Inner<P> {
         let request = self.protocol.chat_request(call, true)?;
         let mut watchdog = pin!(self.watchdog(deadline)?);
         let answer = self.send(request, watchdog.as_mut()).await?;
-        if is_json(answer.headers()) {
-            return Err(self.no_stream(answer, watchdog).await);
+        // Servers that do not say what they answer with are taken to have understood the question.
+        if let Some(media_type) = media_type(answer.headers()).filter(|given| given != self.protocol.stream_type()) {
+            return Err(self.no_stream(&media_type, answer, watchdog).await);
         }
         let mut chunks = Box::pin(Chunks::new(Arc::clone(self), answer.into_body(), deadline));
         match poll_fn(|context| chunks.as_mut().poll_next(context)).await {
@@ -166,8 +167,18 @@ impl<P: Protocol> Inner<P> {
         Ok(Watchdog::new(self.transport.config().header_timeout, deadline))
     }
 
-    /// The error of a success that is a document where a stream was asked for: some servers report errors like that.
-    async fn no_stream(&self, answer: Response<Incoming>, mut watchdog: Pin<&mut Watchdog>) -> UpstreamError {
+    /// The error of a success that is something else where a stream was asked for. A document may tell what is wrong:
+    /// some servers report errors like that. Of the rest nothing is read; it may have no end.
+    async fn no_stream(
+        &self,
+        media_type: &str,
+        answer: Response<Incoming>,
+        mut watchdog: Pin<&mut Watchdog>,
+    ) -> UpstreamError {
+        if media_type != "application/json" && !media_type.ends_with("+json") {
+            let message = format!("the upstream was asked for a stream and answered with {media_type}");
+            return UpstreamError::new(UpstreamErrorKind::Protocol, message);
+        }
         let config = self.transport.config();
         watchdog.as_mut().expect_within(config.idle_timeout);
         let body = transport::read_whole(answer.into_body(), config.max_body_bytes, watchdog).await;
@@ -188,11 +199,10 @@ impl<P: Protocol> Inner<P> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    // A list of JSON lines, such as application/jsonl, is a stream.
-    content_type
-        .is_some_and(|value| value.split(';').next().is_some_and(|essence| essence.trim() == "application/json"))
+/// The media type of an answer, in lower case and without parameters; `None` if it is not said in words.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let essence = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim();
+    (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
 }
 
 #[cfg(test)]

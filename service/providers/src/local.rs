@@ -40,6 +40,7 @@ mod tokenizer;
 // Numbers.
 mod attention;
 mod gguf;
+mod linear;
 mod model;
 mod random;
 mod rotary;

@@ -10,6 +10,7 @@ mod quirks;
 mod request;
 mod response;
 mod stream;
+mod tool_calls;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -83,6 +84,10 @@ impl Protocol for OpenAi {
 
     fn read_completion(&self, body: &[u8]) -> Result<ChatCompletion, UpstreamError> {
         response::read(&self.schema, body)
+    }
+
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream"
     }
 
     fn stream_decoder(&self) -> ChunkDecoder {

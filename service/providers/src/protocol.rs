@@ -48,6 +48,9 @@ pub trait Protocol: Send + Sync + 'static {
     /// A body that is not a chat completion in this protocol.
     fn read_completion(&self, body: &[u8]) -> Result<ChatCompletion, UpstreamError>;
 
+    /// The media type of a streamed answer, in lower case and without parameters.
+    fn stream_type(&self) -> &'static str;
+
     /// A decoder at the start of a streamed answer.
     fn stream_decoder(&self) -> Self::Decoder;
 

@@ -18,7 +18,9 @@ pub struct ChatCall {
     pub model: String,
     /// The request as the caller sent it. Whether the answer streams is decided by the method called, not by its
     /// `stream` member.
-    pub request: CreateChatCompletionRequest,
+    ///
+    /// Boxed, because it is large and passes through many hands.
+    pub request: Box<CreateChatCompletionRequest>,
     /// When the whole call, the stream included, must be over.
     pub deadline: Option<Instant>,
 }

@@ -36,7 +36,7 @@ impl chat_server::Chat for ChatApi {
         request: Request<CreateChatCompletionRequest>,
     ) -> Result<Response<ChatCompletion>, Status> {
         let caller = caller(&request);
-        self.chat.complete(caller, request.into_inner()).await.map(respond)
+        self.chat.complete(caller, Box::new(request.into_inner())).await.map(respond)
     }
 
     type StreamChatCompletionStream = Relay;
@@ -46,7 +46,7 @@ impl chat_server::Chat for ChatApi {
         request: Request<CreateChatCompletionRequest>,
     ) -> Result<Response<Relay>, Status> {
         let caller = caller(&request);
-        self.chat.stream(caller, request.into_inner()).await.map(respond)
+        self.chat.stream(caller, Box::new(request.into_inner())).await.map(respond)
     }
 }
 

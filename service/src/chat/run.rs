@@ -52,7 +52,7 @@ impl Chat {
     pub(crate) async fn complete(
         &self,
         caller: Caller,
-        request: CreateChatCompletionRequest,
+        request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<ChatCompletion>, Status> {
         let (mut ledger, target) = self.begin(caller, &request, false).await?;
         let call = ChatCall { model: target.model.clone(), request, deadline: caller.deadline };
@@ -74,7 +74,7 @@ impl Chat {
     pub(crate) async fn stream(
         &self,
         caller: Caller,
-        request: CreateChatCompletionRequest,
+        request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<Relay>, Status> {
         let (mut ledger, target) = self.begin(caller, &request, true).await?;
         let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());

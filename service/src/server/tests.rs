@@ -73,6 +73,15 @@ async fn a_second_order_to_stop_does_not_wait() {
 }
 
 #[tokio::test]
+async fn small_answers_are_not_held_back() {
+    let mut config = Whole::from_parts(None, []).unwrap().server;
+    config.listen.set_port(0);
+    let server = Server::bind(&config).unwrap();
+    let (_client, accepted) = tokio::join!(TcpStream::connect(server.address()), server.accept());
+    assert!(accepted.nodelay().unwrap(), "Nagle's algorithm is switched off");
+}
+
+#[tokio::test]
 async fn a_connection_that_says_nothing_is_closed() {
     let (address, _shutdown, _ending) = start(Duration::ZERO, |config| {
         config.handshake_timeout = Duration::from_millis(50);

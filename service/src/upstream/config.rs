@@ -74,9 +74,10 @@ impl Config {
 impl LocalConfig {
     fn read(mut section: Section<'_>) -> Self {
         let built_in = cfg!(feature = "local");
-        let asked_for = section.has("model") || section.has("enabled");
+        let named = section.has("model");
+        let asked_for = named || section.has("enabled");
         let config = Self {
-            enabled: section.value("enabled", built_in),
+            enabled: section.value("enabled", built_in || named),
             model: section.value("model", PathBuf::from(QUICKSTART_MODEL)),
             required: asked_for,
             queue: section.value("queue", 16),
@@ -84,7 +85,8 @@ impl LocalConfig {
         };
         if config.enabled && config.required {
             if !built_in {
-                section.problem("enabled", "this program was built without the local model (cargo feature `local`)");
+                let key = if named { "model" } else { "enabled" };
+                section.problem(key, "this program was built without the local model (cargo feature `local`)");
             } else if !config.model.is_file() {
                 section.problem("model", format!("there is no file {}", config.model.display()));
             }

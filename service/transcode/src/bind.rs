@@ -152,7 +152,9 @@ impl Shared {
         {
             query::bind(self, &route, query, &mut message)?;
         }
-        let captures = route.captures(uri.path()).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let captures = route
+            .captures(uri.path(), self.config.fully_decode_reserved_expansion)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         for (path, text) in captures {
             query::put_final(&self.plans, path, &text, &mut message, frame::HEADER)?;
         }

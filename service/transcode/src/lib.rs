@@ -10,6 +10,7 @@ mod options;
 mod protocol;
 mod render;
 mod route;
+mod services;
 mod status;
 mod transcoder;
 
@@ -19,6 +20,7 @@ pub use self::edge::{Transcode, TranscodeLayer};
 pub use self::options::ErrorShape;
 pub use self::protocol::Protocol;
 pub use self::route::RouteError;
+pub use self::services::{Services, ServicesBuilder};
 pub use self::status::{code_name, http_status};
 pub use self::transcoder::{BuildError, Config, Transcoder, UnknownQuery};
 

@@ -83,8 +83,10 @@ pub(crate) struct Route {
 
 impl Route {
     /// The variables of `path` (raw, as it came), decoded once: the field and its text.
-    pub(crate) fn captures(&self, path: &str) -> Result<Vec<(&FieldPath, String)>, template::BadEncoding> {
-        let values = self.template.captures(path)?;
+    ///
+    /// `fully` tells whether `%2F` is decoded in a variable of several segments too.
+    pub(crate) fn captures(&self, path: &str, fully: bool) -> Result<Vec<(&FieldPath, String)>, template::BadEncoding> {
+        let values = self.template.captures(path, fully)?;
         Ok(self.variables.iter().zip(values).collect())
     }
 

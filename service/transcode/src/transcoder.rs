@@ -39,6 +39,9 @@ pub struct Config {
     /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it.
     /// Default: 15 s.
     pub keep_alive: Duration,
+    /// Whether `%2F` in a variable of several segments (`{name=**}`) is decoded too, so that clients which escape a whole
+    /// name are understood; `google.api.Http` calls it by this name. Default: no, as google.api.http has it.
+    pub fully_decode_reserved_expansion: bool,
     /// What to do with unknown query parameters. Default: reject.
     pub unknown_query: UnknownQuery,
 }
@@ -50,6 +53,7 @@ impl Default for Config {
             body_idle_timeout: Duration::from_secs(30),
             max_timeout: None,
             keep_alive: Duration::from_secs(15),
+            fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
         }
     }
@@ -124,7 +128,7 @@ impl Transcoder {
         BindLayer::new(self.shared.clone())
     }
 
-    /// Both layers around `services`, such as [`tonic::service::Routes`], with nothing in between.
+    /// Both layers around `services`, such as [`Services`](crate::Services) or tonic's `Routes`, with nothing in between.
     pub fn serve<S>(&self, services: S) -> Transcode<Bind<S>>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,

@@ -38,7 +38,7 @@ fn call() -> ChatCall {
         messages: vec![message],
         ..CreateChatCompletionRequest::default()
     };
-    ChatCall { model: "model".to_owned(), request, deadline: None }
+    ChatCall { model: "model".to_owned(), request: Box::new(request), deadline: None }
 }
 
 /// The texts of a stream, and how it ended.
@@ -137,6 +137,13 @@ async fn an_early_failure_is_the_error_of_the_call_and_not_of_the_stream() {
         (vec![answer("302 Found", "location: http://127.0.0.1:1/\r\n", "")], UpstreamErrorKind::Protocol),
         (vec![answer("200 OK", "content-type: application/json\r\n", refused)], UpstreamErrorKind::RateLimited),
         (vec![answer("200 OK", "content-type: application/json\r\n", "{\"choices\":[]}")], UpstreamErrorKind::Protocol),
+        (
+            vec![answer("200 OK", "content-type: Application/Problem+JSON; charset=utf-8\r\n", refused)],
+            UpstreamErrorKind::RateLimited,
+        ),
+        (vec![answer("200 OK", "content-type: text/html\r\n", "<html></html>")], UpstreamErrorKind::Protocol),
+        // Read as a stream, this one would be a good answer.
+        (vec![answer("200 OK", "content-type: text/plain\r\n", &(chunk("a") + DONE))], UpstreamErrorKind::Protocol),
     ];
     for (acts, kind) in cases {
         let server = Scripted::start({
@@ -152,6 +159,15 @@ async fn an_early_failure_is_the_error_of_the_call_and_not_of_the_stream() {
             assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
         }
         assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_known_by_its_type_or_by_none_at_all() {
+    for header in ["", "content-type: text/event-stream\r\n", "content-type: Text/Event-Stream; charset=utf-8\r\n"] {
+        let server = Scripted::start(move |_| vec![answer("200 OK", header, &(chunk("a") + DONE))]).await;
+        let stream = upstream(&server).stream_chat(call()).await.unwrap();
+        assert_eq!(drain(stream).await, (vec!["a".to_owned()], None), "{header:?}");
     }
 }
 

@@ -108,6 +108,10 @@ impl Engine {
     pub fn open(options: LocalOptions) -> Result<Self, LoadError> {
         let mut file = GgufFile::open(&options.path)?;
         let (transformer, context_length) = model::load(&mut file)?;
+        // candle lays weights out for its kernels when they are first used. That is now, so that the first request is
+        // not slower than others, and memory does not grow later.
+        let warm_up = transformer.forward(&mut transformer.session(1), &[0], true, &|| true);
+        warm_up.map_err(|error| file.malformed(error.to_string()))?;
         let tokenizer = Arc::new(Tokenizer::from_gguf(&mut file)?);
         let template = ChatTemplate::from_gguf(&file, &tokenizer)?;
         if let Some(source) = file.text("tokenizer.chat_template").map(str::to_owned) {

@@ -271,9 +271,42 @@ impl Matrix {
         vec![stacked]
     }
 
-    pub(crate) fn into_tensor(self) -> candle_core::Result<QTensor> {
+    /// Outputs.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Inputs.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(crate) fn dtype(&self) -> GgmlDType {
+        self.dtype
+    }
+
+    /// The matrix of only some columns, from `first` on; both numbers are whole blocks.
+    pub(crate) fn slice_columns(&self, first: usize, count: usize) -> Self {
+        let in_bytes = |columns: usize| columns / self.dtype.block_size() * self.dtype.type_size();
+        let (start, end) = (in_bytes(first), in_bytes(first + count));
+        let rows = self.bytes.chunks_exact(in_bytes(self.columns));
+        let bytes = rows.flat_map(|row| &row[start..end]).copied().collect();
+        Self { dtype: self.dtype, rows: self.rows, columns: count, bytes }
+    }
+
+    pub(crate) fn to_tensor(&self) -> candle_core::Result<QTensor> {
         let storage = QStorage::from_data(Cow::Borrowed(&self.bytes), &Device::Cpu, self.dtype)?;
         QTensor::new(storage, (self.rows, self.columns))
+    }
+}
+
+#[cfg(test)]
+impl Matrix {
+    /// A matrix of these values, rounded to Q8_0.
+    pub(crate) fn rounded(values: &Tensor) -> Self {
+        let (rows, columns) = values.dims2().unwrap();
+        let rounded = QTensor::quantize(values, GgmlDType::Q8_0).unwrap();
+        Self { dtype: GgmlDType::Q8_0, rows, columns, bytes: rounded.data().unwrap().into_owned() }
     }
 }
 

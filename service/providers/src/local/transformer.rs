@@ -6,24 +6,22 @@
 
 use std::sync::Arc;
 
-use candle_core::{
-    Device, Module, Result, Tensor,
-    quantized::{QMatMul, QTensor},
-};
+use candle_core::{Device, Result, Tensor};
 use candle_nn::ops;
 
 use super::{
     attention::{AttentionShape, KeyValueCache, attend},
-    gguf::Matrix,
+    linear::{Linear, Projection},
     rotary::RotaryTable,
 };
 
 /// All weights of a model.
 pub(crate) struct Transformer {
-    pub(crate) embedding: Arc<QTensor>,
+    /// May be the same as `head`.
+    pub(crate) embedding: Arc<Linear>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Tensor,
-    pub(crate) head: QMatMul,
+    pub(crate) head: Arc<Linear>,
     pub(crate) rotary: RotaryTable,
     pub(crate) shape: AttentionShape,
     pub(crate) epsilon: f32,
@@ -36,17 +34,11 @@ pub(crate) struct Layer {
     pub(crate) attention_input: Projection,
     pub(crate) query_norm: Option<Vec<f32>>,
     pub(crate) key_norm: Option<Vec<f32>>,
-    pub(crate) attention_output: QMatMul,
+    pub(crate) attention_output: Linear,
     pub(crate) feed_forward_norm: Tensor,
     /// Gate and up in one product.
     pub(crate) feed_forward_input: Projection,
-    pub(crate) feed_forward_output: QMatMul,
-}
-
-/// Several linear maps of the same input, their outputs side by side.
-pub(crate) struct Projection {
-    parts: Vec<QMatMul>,
-    bias: Option<Tensor>,
+    pub(crate) feed_forward_output: Linear,
 }
 
 /// The memory of one generation: keys and values of every position so far.
@@ -80,7 +72,7 @@ impl Transformer {
         proceed: &dyn Fn() -> bool,
     ) -> Result<Forward> {
         let count = tokens.len();
-        let mut hidden = self.embedding.embedding(&Tensor::new(tokens, &Device::Cpu)?)?;
+        let mut hidden = self.embedding.rows(&Tensor::new(tokens, &Device::Cpu)?)?;
         for (layer, cache) in self.layers.iter().zip(&mut session.caches) {
             if !proceed() {
                 return Ok(Forward::Interrupted);
@@ -120,26 +112,6 @@ impl Transformer {
             cache.append(key, values);
         }
         layer.attention_output.forward(&attend(shape, queries, cache)?)
-    }
-}
-
-impl Projection {
-    /// `bias` has one number per output of all `matrices` together.
-    pub(crate) fn new(matrices: Vec<Matrix>, bias: Option<Tensor>) -> Result<Self> {
-        let matrices = Matrix::stack(matrices).into_iter();
-        let parts = matrices.map(|matrix| QMatMul::from_qtensor(matrix.into_tensor()?)).collect::<Result<_>>()?;
-        Ok(Self { parts, bias })
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = match self.parts.as_slice() {
-            [only] => only.forward(input)?,
-            parts => Tensor::cat(&parts.iter().map(|part| part.forward(input)).collect::<Result<Vec<_>>>()?, 1)?,
-        };
-        match &self.bias {
-            Some(bias) => output.broadcast_add(bias),
-            None => Ok(output),
-        }
     }
 }
 

@@ -9,11 +9,11 @@ use crate::error::{UpstreamError, UpstreamErrorKind};
 
 /// The request as this upstream shall see it.
 pub(super) fn prepare(
-    mut request: CreateChatCompletionRequest,
+    mut request: Box<CreateChatCompletionRequest>,
     model: String,
     streamed: bool,
     quirks: Quirks,
-) -> CreateChatCompletionRequest {
+) -> Box<CreateChatCompletionRequest> {
     request.model = model;
     forget(&mut request, "model");
     set_stream(&mut request, streamed, quirks.stream_usage);

@@ -8,6 +8,7 @@ use sabir_proto::v1::ChatCompletionChunk;
 use transcode::json::Mode;
 
 use super::response::not_one;
+use super::tool_calls::ToolCallIndexes;
 use super::{DoneMarker, Schema, error};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::protocol::StreamDecoder;
@@ -25,12 +26,14 @@ pub struct ChunkDecoder {
     ended: bool,
     /// Which choices have been seen and whether they have finished, for servers that send no end marker.
     choices: Option<BTreeMap<u32, bool>>,
+    tool_calls: ToolCallIndexes,
 }
 
 impl ChunkDecoder {
     pub(super) fn new(schema: Schema, done_marker: DoneMarker) -> Self {
         let choices = (done_marker == DoneMarker::FinishReasonSuffices).then(BTreeMap::new);
-        Self { schema, events: SseDecoder::default(), wire: Vec::new(), ended: false, choices }
+        let tool_calls = ToolCallIndexes::default();
+        Self { schema, events: SseDecoder::default(), wire: Vec::new(), ended: false, choices, tool_calls }
     }
 }
 
@@ -59,7 +62,7 @@ impl StreamDecoder for ChunkDecoder {
         self.wire.clear();
         let read = self.schema.plans.read(self.schema.chunk, data, Mode::Lenient, &mut self.wire);
         read.map_err(|error| not_one("a chunk of a chat completion", &error))?;
-        let chunk = ChatCompletionChunk::decode(&self.wire[..])
+        let mut chunk = ChatCompletionChunk::decode(&self.wire[..])
             .map_err(|error| not_one("a chunk of a chat completion", &error))?;
         if error::is_error(&chunk.object, &chunk.additional_members) {
             return Err(error::read(None, data));
@@ -69,6 +72,7 @@ impl StreamDecoder for ChunkDecoder {
                 *choices.entry(choice.index).or_default() |= has_finished(choice);
             }
         }
+        self.tool_calls.fill_in(&mut chunk);
         Ok(Some(chunk))
     }
 

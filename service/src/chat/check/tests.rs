@@ -1,8 +1,13 @@
 //! Each rule, broken.
 
-use sabir_proto::v1::create_chat_completion_request::ToolChoice;
+use sabir_proto::v1::create_chat_completion_request::{FunctionCall, ToolChoice};
+use sabir_proto::v1::custom_tool_format::Format as TextFormat;
+use sabir_proto::v1::named_tool_choice::Choice;
 use sabir_proto::v1::response_format::{Format, JsonSchema};
-use sabir_proto::v1::{ContentPart, ContentParts, FunctionDefinition, ResponseFormat, Tool, ToolCall, tool};
+use sabir_proto::v1::{
+    ContentPart, ContentParts, CustomTool, CustomToolFormat, FunctionDefinition, NamedTool, NamedToolChoice,
+    ResponseFormat, Tool, ToolCall, tool,
+};
 
 use super::*;
 
@@ -107,6 +112,44 @@ fn a_choice_must_be_made_where_one_is_begun() {
     let format = Format::JsonSchema(JsonSchema { name: "a b".to_owned(), ..Default::default() });
     let format = ResponseFormat { format: Some(format), ..Default::default() };
     assert_eq!(wrong(|request| request.response_format = Some(format)), ["response_format.json_schema.name"]);
+}
+
+#[test]
+fn a_tool_that_has_to_be_called_must_be_there() {
+    let choose = |choice: Choice| {
+        Some(ToolChoice::NamedToolChoice(NamedToolChoice { choice: Some(choice), ..Default::default() }))
+    };
+    let named = |name: &str| NamedTool { name: name.to_owned(), ..Default::default() };
+    let with_f = |choice: Choice| {
+        wrong(|request| (request.tools, request.tool_choice) = (vec![function("f", "")], choose(choice)))
+    };
+    assert!(with_f(Choice::Function(named("f"))).is_empty());
+    assert_eq!(with_f(Choice::Function(named("g"))), ["tool_choice.function.name"]);
+    assert_eq!(with_f(Choice::Custom(named("f"))), ["tool_choice.custom.name"]);
+    assert_eq!(
+        with_f(Choice::AllowedTools(Default::default())),
+        ["tool_choice.allowed_tools.mode", "tool_choice.allowed_tools.tools"]
+    );
+    let call = Some(FunctionCall::NamedFunction(named("f")));
+    assert_eq!(wrong(|request| request.function_call = call.clone()), ["function_call.name"]);
+    let defined = FunctionDefinition { name: "f".to_owned(), ..Default::default() };
+    assert!(wrong(|request| (request.functions, request.function_call) = (vec![defined], call)).is_empty());
+}
+
+#[test]
+fn the_text_of_a_custom_tool_must_be_known() {
+    let custom = |format: Option<TextFormat>| {
+        let format = Some(CustomToolFormat { format, ..Default::default() });
+        let custom = CustomTool { name: "t".to_owned(), format, ..Default::default() };
+        let tool = Tool { tool: Some(tool::Tool::Custom(custom)), ..Default::default() };
+        wrong(|request| request.tools = vec![tool])
+    };
+    assert_eq!(custom(None), ["tools[0].custom.format"]);
+    assert!(custom(Some(TextFormat::Text(Default::default()))).is_empty());
+    assert_eq!(
+        custom(Some(TextFormat::Grammar(Default::default()))),
+        ["tools[0].custom.format.grammar.syntax", "tools[0].custom.format.grammar.definition"]
+    );
 }
 
 #[test]

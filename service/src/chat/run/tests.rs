@@ -125,10 +125,10 @@ fn caller(limit: Option<Duration>) -> Caller {
     Caller::now(Protocol::Grpc, limit.map(|limit| std::time::Instant::now() + limit))
 }
 
-fn request(model: &str) -> CreateChatCompletionRequest {
+fn request(model: &str) -> Box<CreateChatCompletionRequest> {
     let content = Some(Content::Text("four".to_owned()));
     let message = ChatMessage { role: Role::User.into(), content, ..Default::default() };
-    CreateChatCompletionRequest { model: model.to_owned(), messages: vec![message], ..Default::default() }
+    Box::new(CreateChatCompletionRequest { model: model.to_owned(), messages: vec![message], ..Default::default() })
 }
 
 /// Makes a streamed call and reads it to its end. The last item tells how it ended.
@@ -180,7 +180,7 @@ async fn usage_that_nobody_reports_is_estimated() {
 async fn a_caller_who_asks_for_usage_gets_it() {
     let bench = Bench::new();
     let options = StreamOptions { include_usage: Some(true), ..Default::default() };
-    let request = CreateChatCompletionRequest { stream_options: Some(options), ..request("script/plain") };
+    let request = Box::new(CreateChatCompletionRequest { stream_options: Some(options), ..*request("script/plain") });
     let relay = bench.chat.stream(caller(None), request).await.unwrap().body;
     let chunks: Vec<_> = relay.collect().await;
     assert_eq!(chunks.last().unwrap().as_ref().unwrap().usage, usage());

@@ -46,12 +46,15 @@ impl<T: Copy> Names<T> {
 /// collisions cannot be provoked.
 #[inline]
 fn hash(name: &[u8]) -> usize {
-    let word = |bytes: &[u8]| bytes.iter().fold(0u64, |word, &byte| (word << 8) | u64::from(byte));
-    let (first, last) = match name.len() {
-        0..=8 => (word(name), 0),
-        length => (word(&name[..8]), word(&name[length - 8..])),
+    let length = name.len();
+    let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last))),
+            _ => (name.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte)), 0),
+        },
     };
-    let mixed = (first ^ last.rotate_left(23) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (first ^ last.rotate_left(23) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 40) as usize
 }
 

@@ -23,9 +23,6 @@ use crate::route::Method;
 use crate::status;
 use crate::transcoder::Shared;
 
-/// Events that are already there are joined into one write up to this size.
-const JOIN: usize = 32 * 1024;
-
 pin_project_lite::pin_project! {
     /// The body of a streamed answer.
     pub(super) struct EventBody {
@@ -62,15 +59,14 @@ impl http_body::Body for EventBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
+        let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
+        // One frame of the answer holds every message that was ready when it was made: what is there is joined already.
+        let frame = match this.first.take() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Pin::new(body).poll_frame(context),
+        };
         let mut out = Vec::new();
-        while let Some(body) = this.body.as_mut() {
-            let frame = match this.first.take() {
-                Some(frame) => Some(Ok(frame)),
-                None => match Pin::new(body).poll_frame(context) {
-                    Poll::Ready(frame) => frame,
-                    Poll::Pending => break,
-                },
-            };
+        if let Poll::Ready(frame) = frame {
             let end = match frame.transpose() {
                 Ok(Some(frame)) => match frame.into_data() {
                     Ok(data) => {
@@ -85,17 +81,15 @@ impl http_body::Body for EventBody {
             if let Some(status) = end {
                 *this.body = None;
                 write_end(this.method, &status, &mut out);
-            }
-            if out.len() >= JOIN {
-                break;
+            } else if out.is_empty() {
+                // Half a message: the other half is asked for at once.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
         if !out.is_empty() {
             *this.last_write = Instant::now();
             return Poll::Ready(Some(Ok(Frame::data(out.into()))));
-        }
-        if this.body.is_none() {
-            return Poll::Ready(None);
         }
         // The timer is moved on only when it fires, so that an event costs no timer operation.
         while this.keep_alive.as_mut().poll(context).is_ready() {

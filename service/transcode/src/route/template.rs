@@ -53,8 +53,8 @@ impl Template {
     /// The text of each variable in a raw path that is known to match.
     ///
     /// A variable of one segment is decoded whole. In one of several segments `%2F` stays as it is, so that a slash in
-    /// a segment is not taken for one between segments (google/api/http.proto, "Path template syntax").
-    pub(super) fn captures(&self, path: &str) -> Result<Vec<String>, BadEncoding> {
+    /// a segment is not taken for one between segments (google/api/http.proto, "Path template syntax"), unless `fully`.
+    pub(super) fn captures(&self, path: &str, fully: bool) -> Result<Vec<String>, BadEncoding> {
         if self.variables.is_empty() {
             return Ok(Vec::new());
         }
@@ -73,7 +73,8 @@ impl Template {
                 values.push(decode(spanned.first().copied().unwrap_or_default())?);
                 continue;
             }
-            let decoded: Result<Vec<String>, _> = spanned.iter().map(|segment| decode_but_slash(segment)).collect();
+            let decoded: Result<Vec<String>, _> =
+                spanned.iter().map(|segment| if fully { decode(segment) } else { decode_but_slash(segment) }).collect();
             values.push(decoded?.join("/"));
         }
         Ok(values)
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     fn captures(template: &str, path: &str) -> Vec<String> {
-        Template::parse(template).unwrap().captures(path).unwrap()
+        Template::parse(template).unwrap().captures(path, false).unwrap()
     }
 
     #[test]
@@ -132,6 +133,7 @@ mod tests {
         assert_eq!(captures("/v1/{id}", "/v1/a%2Fb"), ["a/b"]);
         assert_eq!(captures("/v1/{id}", "/v1/a%252Fb"), ["a%2Fb"]);
         assert_eq!(captures("/v1/{id=**}", "/v1/a/b%2fc/d%20e"), ["a/b%2fc/d e"]);
+        assert_eq!(Template::parse("/v1/{id=**}").unwrap().captures("/v1/a%2Fb/c", true).unwrap(), ["a/b/c"]);
         assert_eq!(captures("/v1/{id=**}", "/v1"), [""]);
         assert_eq!(captures("/v1/{name=a/*/b/*}:do", "/v1/a/1/b/2:do"), ["a/1/b/2"]);
         assert_eq!(captures("/v1/{a}/x/{b.c}", "/v1/1/x/2"), ["1", "2"]);
@@ -142,7 +144,7 @@ mod tests {
     fn bad_escapes_are_refused() {
         let template = Template::parse("/v1/{id}").unwrap();
         for path in ["/v1/%", "/v1/%2", "/v1/%zz", "/v1/%ff"] {
-            assert_eq!(template.captures(path), Err(BadEncoding), "{path}");
+            assert_eq!(template.captures(path, false), Err(BadEncoding), "{path}");
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Claims about the local model's request.
+
 use sabir_proto::v1::{
     AudioOptions, ContentParts, FunctionDefinition, ImageUrl, InputAudio, InputFile, NamedToolChoice, Prediction, Tool,
     ToolCall, WebSearchOptions,

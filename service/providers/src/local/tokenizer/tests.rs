@@ -1,3 +1,5 @@
+//! Claims about the local model's tokenizer.
+
 use std::fs;
 
 use super::super::{

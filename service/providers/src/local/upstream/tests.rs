@@ -1,3 +1,5 @@
+//! Claims about the local model's upstream.
+
 use std::{fs, time::Instant};
 
 use sabir_proto::v1::{
@@ -21,14 +23,14 @@ fn call(text: &str, max_tokens: i32) -> ChatCall {
         ChatMessage { role: Role::User.into(), content: Some(Content::Text(text.to_owned())), ..Default::default() };
     ChatCall {
         model: "tiny".to_owned(),
-        request: CreateChatCompletionRequest {
+        request: Box::new(CreateChatCompletionRequest {
             messages: vec![message],
             max_completion_tokens: Some(max_tokens),
             temperature: Some(1.0),
             seed: Some(11),
             logit_bias: [(END_OF_TURN.to_string(), -100.0)].into(),
             ..Default::default()
-        },
+        }),
         deadline: None,
     }
 }
