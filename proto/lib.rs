@@ -38,7 +38,6 @@ pub use sabir::v1;
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor_set.bin"));
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use prost::Message;
     use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, Value};
