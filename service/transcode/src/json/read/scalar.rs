@@ -182,7 +182,9 @@ impl ScalarVisitor<'_, '_, '_> {
 
 /// An error text that lists what is known.
 pub(super) fn unknown_enum(plan: &Enum, text: &str) -> String {
-    let known: Vec<&str> = plan.texts.iter().map(|(_, text)| &**text).collect();
+    // The zero value of an enum stands for nothing being said: it is accepted, but not offered.
+    let offered = plan.texts.iter().filter(|(number, text)| *number != 0 || !text.ends_with("_UNSPECIFIED\""));
+    let known: Vec<&str> = offered.map(|(_, text)| &**text).collect();
     let text: String = text.chars().take(100).collect();
     format!("unknown value {text:?}, expected one of {}", known.join(", "))
 }
