@@ -44,7 +44,7 @@ pub(super) fn read(
         ReadError::new(String::new(), format!("the body is not UTF-8 (byte {})", error.valid_up_to()))
     })?;
     let start = out.len();
-    let mut context = Context { plans, mode, out, path: Vec::new() };
+    let mut context = Context { plans, mode, out, path: Vec::with_capacity(8) };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = object::MessageSeed { context: &mut context, message, nested: false }
         .deserialize(&mut deserializer)

@@ -15,13 +15,16 @@ use super::well_known;
 use super::wire::{Reader, Value};
 use crate::options::Unset;
 
+/// Room for the fields of a few nested messages, so that most documents allocate once.
+const SLOTS: usize = 96;
+
 /// How deep messages may nest.
 const MAX_DEPTH: usize = 100;
 
 /// Appends the JSON of the message in `wire` to `out`; on an error `out` is as it was.
 pub(super) fn write(plans: &Compiled, message: MessageId, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
     let start = out.len();
-    let mut writer = Writer { plans, out, slots: Vec::new(), depth: 0 };
+    let mut writer = Writer { plans, out, slots: Vec::with_capacity(SLOTS), depth: 0 };
     let result = writer.message(message, wire);
     if result.is_err() {
         out.truncate(start);
@@ -37,7 +40,7 @@ pub(super) fn write_field(
     wire: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
-    let mut writer = Writer { plans, out, slots: Vec::new(), depth: 0 };
+    let mut writer = Writer { plans, out, slots: Vec::with_capacity(SLOTS), depth: 0 };
     let plan = &plans.messages[message.0 as usize];
     let base = writer.index(plan, wire)?;
     let slot = writer.slots[base + usize::from(field)];
