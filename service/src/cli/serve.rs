@@ -1,5 +1,7 @@
 //! `sabir serve`.
 
+mod environment;
+
 use std::path::PathBuf;
 
 use tokio::runtime::{Builder, Runtime};
@@ -34,6 +36,7 @@ pub struct Arguments {
 /// # Errors
 /// What keeps it from starting, and what was lost when it stopped.
 pub fn main(arguments: Arguments) -> Result<(), CommandError> {
+    environment::prepare();
     let config = Config::load(arguments.config, arguments.listen)?;
     config.log.start();
     let ended = runtime(config.server.workers)?.block_on(async {
