@@ -4,9 +4,6 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
-# The local model computes on all cores but one, so that serving goes on beside it.
-CORES := $(shell nproc 2>/dev/null || echo 2)
-CANDLE_NUM_THREADS ?= $(shell [ $(CORES) -gt 2 ] && echo $$(($(CORES) - 1)) || echo 1)
 VENV := target/clients/python
 
 .PHONY: help
@@ -16,7 +13,7 @@ help: ## What can be made here
 .PHONY: run
 run: $(MODEL) ## Build, fetch the local model once, and serve on 127.0.0.1:8080
 	$(CARGO) build --release --locked -p sabir
-	SABIR_LOCAL__MODEL=$${SABIR_LOCAL__MODEL:-$(MODEL)} CANDLE_NUM_THREADS=$(CANDLE_NUM_THREADS) target/release/sabir serve
+	SABIR_LOCAL__MODEL=$${SABIR_LOCAL__MODEL:-$(MODEL)} target/release/sabir serve
 
 $(MODEL):
 	scripts/fetch-model
