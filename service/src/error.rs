@@ -88,7 +88,6 @@ fn upstream(provider: &str, error: &UpstreamError) -> Status {
         }
     };
     let pause = match error.kind {
-        Kind::RateLimited => error.retry_after,
         Kind::Overloaded => Some(error.retry_after.unwrap_or(OVERLOAD_PAUSE)),
         _ => error.retry_after,
     };

@@ -133,9 +133,7 @@ impl<'a> Writer<'a> {
             if text.is_empty() || replaced || self.is_set(plan, name, base) {
                 continue;
             }
-            if !std::mem::replace(first, false) {
-                self.out.push(b',');
-            }
+            self.comma(first);
             put_json_string(self.out, name)?;
             self.out.push(b':');
             self.out.extend_from_slice(text.as_bytes());
@@ -227,10 +225,16 @@ impl<'a> Writer<'a> {
 
     #[inline]
     fn key(&mut self, json_key: &[u8], first: &mut bool) {
+        self.comma(first);
+        self.out.extend_from_slice(json_key);
+    }
+
+    /// Parts a member or an element from the one before it.
+    #[inline]
+    fn comma(&mut self, first: &mut bool) {
         if !std::mem::replace(first, false) {
             self.out.push(b',');
         }
-        self.out.extend_from_slice(json_key);
     }
 
     #[inline]

@@ -34,17 +34,13 @@ impl Writer<'_> {
                             WireType::Fixed32 => Value::Fixed32(reader.fixed32()?),
                             _ => Value::Fixed64(reader.fixed64()?),
                         };
-                        if !std::mem::replace(&mut first, false) {
-                            self.out.push(b',');
-                        }
+                        self.comma(&mut first);
                         self.single(field, value)?;
                     }
                     Ok(())
                 }
                 value => {
-                    if !std::mem::replace(&mut first, false) {
-                        self.out.push(b',');
-                    }
+                    self.comma(&mut first);
                     self.single(field, value)
                 }
             }
