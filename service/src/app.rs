@@ -142,6 +142,7 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
         fully_decode_reserved_expansion: true,
         // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.
         unknown_query: UnknownQuery::Ignore,
+        ..transcode::Config::default()
     };
     Transcoder::with_config(FILE_DESCRIPTOR_SET, limits)
 }

@@ -19,10 +19,12 @@ pub use self::deadline::{Deadline, TIMEOUT_HEADER};
 pub use self::edge::{Transcode, TranscodeLayer};
 pub use self::options::ErrorShape;
 pub use self::protocol::Protocol;
-pub use self::route::RouteError;
+#[cfg(feature = "service-config")]
+pub use self::route::ServiceConfig;
+pub use self::route::{RouteError, RouteInfo};
 pub use self::services::{Services, ServicesBuilder};
 pub use self::status::{code_name, http_status};
-pub use self::transcoder::{BuildError, Config, Transcoder, UnknownQuery};
+pub use self::transcoder::{BuildError, Config, Transcoder, TranscoderBuilder, UnknownQuery};
 
 /// The folder of the protos that annotations need: `google/api/annotations.proto` and `transcode/v1/options.proto`.
 /// Give it to protoc or protox as an include path in a build script.

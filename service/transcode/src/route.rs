@@ -3,16 +3,24 @@
 //! Source of the rules: <https://google.aip.dev/127>. Knows nothing of bodies or transports.
 
 pub(crate) mod field_path;
+mod rule;
+#[cfg(feature = "service-config")]
+mod service_config;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method as Verb;
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use self::field_path::FieldPath;
+use self::rule::Rule;
+#[cfg(feature = "service-config")]
+pub use self::service_config::ServiceConfig;
 use self::template::Template;
 pub(crate) use self::template::check_escapes;
 use self::tree::Tree;
@@ -76,6 +84,10 @@ pub(crate) struct Route {
     pub(crate) body: BodyPart,
     /// Which field of the answer becomes the body; the whole message without.
     pub(crate) response_body: Option<u16>,
+    /// The HTTP verb; any without.
+    pub(crate) verb: Option<Verb>,
+    /// The path template as it was written.
+    pub(crate) path: Box<str>,
     template: Template,
     /// The field each variable of the template fills, in its order.
     variables: Vec<FieldPath>,
@@ -101,6 +113,23 @@ impl Route {
     }
 }
 
+/// One HTTP route, for lists of what is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteInfo<'a> {
+    /// The HTTP verb; any without.
+    pub verb: Option<&'a Verb>,
+    /// The path template, as `google.api.http` writes it.
+    pub path: &'a str,
+    /// `package.Service/Method`.
+    pub method: &'a str,
+}
+
+impl Route {
+    pub(crate) fn info(&self) -> RouteInfo<'_> {
+        RouteInfo { verb: self.verb.as_ref(), path: &self.path, method: self.method.full_name() }
+    }
+}
+
 /// What a verb and a path turned out to be.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
@@ -117,23 +146,75 @@ pub(crate) struct Routes {
     tree: Tree,
 }
 
+/// Where rules come from besides the annotations.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    /// Rules that take the place of annotations.
+    #[cfg(feature = "service-config")]
+    pub(crate) service_config: ServiceConfig,
+    /// Whether a method without a rule is served at `POST /package.Service/Method`.
+    pub(crate) default_routes: bool,
+}
+
+impl Sources {
+    /// The rules of a method; none where it is not served over HTTP.
+    fn rules(&self, descriptor: &MethodDescriptor, name: &str) -> Result<Vec<Rule>, RouteError> {
+        #[cfg(feature = "service-config")]
+        if let Some(rules) = self.service_config.rules(name) {
+            return Ok(rules.to_vec());
+        }
+        match options::http_rule(descriptor) {
+            Some(rule) => Rule::all(&rule).map_err(|problem| RouteError::new(name, problem)),
+            None if self.default_routes => Ok(vec![Rule::default_of(&format!("/{name}"))]),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A rule for a method that is not there is a misspelling.
+    #[cfg(feature = "service-config")]
+    fn check(&self, methods: &HashMap<String, Arc<Method>>) -> Result<(), RouteError> {
+        match self.service_config.methods().find(|name| !methods.contains_key(&format!("/{name}"))) {
+            Some(name) => {
+                Err(RouteError::new(name, "the service config has a rule for this method, which is not there"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl Routes {
     /// Compiles the rules of every service in `pool`.
-    pub(crate) fn compile(pool: &DescriptorPool, plans: &Plans) -> Result<Self, RouteError> {
+    pub(crate) fn compile(pool: &DescriptorPool, plans: &Plans, sources: &Sources) -> Result<Self, RouteError> {
+        let descriptors: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
         let mut methods = HashMap::new();
-        for descriptor in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            let method = method(&descriptor, plans)?;
+        for descriptor in &descriptors {
+            let method = method(descriptor, plans)?;
             methods.insert(method.path.as_str().to_owned(), Arc::new(method));
         }
+        #[cfg(feature = "service-config")]
+        sources.check(&methods)?;
         let mut tree = Tree::default();
-        for descriptor in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            if let Some(rule) = options::http_rule(&descriptor) {
-                for route in bindings(&descriptor, &rule, &methods, plans)? {
-                    tree.insert(route)?;
-                }
+        for descriptor in &descriptors {
+            for route in bindings(descriptor, &methods, plans, sources)? {
+                tree.insert(route)?;
             }
         }
         Ok(Self { methods, tree })
+    }
+
+    /// Every route, in the order of the descriptors.
+    pub(crate) fn all(&self) -> &[Arc<Route>] {
+        self.tree.all()
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the WebSocket handshake will ask"))]
+    /// The route of a streaming RPC on this raw path, under whatever verb: what a WebSocket is for.
+    ///
+    /// Where the path is a unary method's with a streaming twin, it is the unary method's route.
+    pub(crate) fn socket(&self, path: &str) -> Option<&Arc<Route>> {
+        self.tree.find_any(path, |route| {
+            route.method.client_streaming || route.method.server_streaming || route.twin.is_some()
+        })
     }
 
     /// The RPC of this path, such as `/package.Service/Method`.
@@ -148,7 +229,7 @@ impl Routes {
 
     /// The error shape of the first service with routes: what a request that matches nothing is answered in.
     pub(crate) fn error_shape(&self) -> ErrorShape {
-        self.tree.first().map(|route| route.method.error_shape).unwrap_or_default()
+        self.tree.all().first().map(|route| route.method.error_shape).unwrap_or_default()
     }
 }
 
@@ -171,13 +252,13 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans) -> Result<Method, RouteE
     })
 }
 
-/// The routes of one rule: its own and its additional bindings.
+/// The routes of one method, one for each binding of its rule.
 fn bindings(
     descriptor: &MethodDescriptor,
-    rule: &DynamicMessage,
     methods: &HashMap<String, Arc<Method>>,
     plans: &Plans,
-) -> Result<Vec<(Option<Verb>, Route)>, RouteError> {
+    sources: &Sources,
+) -> Result<Vec<Route>, RouteError> {
     let service = descriptor.parent_service();
     let name = format!("{}/{}", service.full_name(), descriptor.name());
     let fail = |problem: String| RouteError::new(&name, problem);
@@ -201,13 +282,9 @@ fn bindings(
             Some((index, twin))
         }
     };
-    let mut rules = vec![rule.clone()];
-    if let Some(Value::List(more)) = rule.get_field_by_name("additional_bindings").as_deref() {
-        rules.extend(more.iter().filter_map(|rule| rule.as_message().cloned()));
-    }
+    let rules = sources.rules(descriptor, &name)?;
     let mut routes = Vec::with_capacity(rules.len());
-    for rule in &rules {
-        let (verb, path) = pattern(rule).ok_or_else(|| fail("the HTTP rule has no verb and path".into()))?;
+    for Rule { verb, path, body, response_body } in rules {
         let template = Template::parse(&path).map_err(|problem| fail(format!("{path}: {problem}")))?;
         let mut variables = Vec::new();
         for variable in template.variables() {
@@ -218,14 +295,14 @@ fn bindings(
             }
             variables.push(field);
         }
-        let body = match text(rule, "body").as_str() {
+        let body = match body.as_str() {
             "" => BodyPart::None,
             "*" => BodyPart::Whole,
             field => BodyPart::Field(
                 plans.field(method.input, field).ok_or_else(|| fail(format!("body: {field} is not a field")))?,
             ),
         };
-        let response_body = match text(rule, "response_body").as_str() {
+        let response_body = match response_body.as_str() {
             "" => None,
             field => Some(
                 plans
@@ -233,36 +310,11 @@ fn bindings(
                     .ok_or_else(|| fail(format!("response_body: {field} is not a field")))?,
             ),
         };
-        if method.client_streaming {
-            return Err(fail("a client-streaming RPC cannot have an HTTP rule".into()));
+        if method.client_streaming && body == BodyPart::None {
+            return Err(fail(format!("{path}: a client-streaming RPC takes its messages from the body: set `body`")));
         }
-        routes.push((
-            verb,
-            Route { method: method.clone(), twin: twin.clone(), body, response_body, template, variables },
-        ));
+        let (method, twin, path) = (method.clone(), twin.clone(), path.into());
+        routes.push(Route { method, twin, body, response_body, verb, path, template, variables });
     }
     Ok(routes)
-}
-
-/// The verb (`None` for any) and the path template of a rule.
-fn pattern(rule: &DynamicMessage) -> Option<(Option<Verb>, String)> {
-    for (field, verb) in
-        [("get", Verb::GET), ("put", Verb::PUT), ("post", Verb::POST), ("delete", Verb::DELETE), ("patch", Verb::PATCH)]
-    {
-        if rule.has_field_by_name(field) {
-            return Some((Some(verb), text(rule, field)));
-        }
-    }
-    if !rule.has_field_by_name("custom") {
-        return None;
-    }
-    let custom = rule.get_field_by_name("custom")?;
-    let custom = custom.as_message()?;
-    let kind = text(custom, "kind");
-    let verb = if kind == "*" { None } else { Some(Verb::from_bytes(kind.as_bytes()).ok()?) };
-    Some((verb, text(custom, "path")))
-}
-
-fn text(message: &DynamicMessage, field: &str) -> String {
-    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use crate::bind::{Bind, BindLayer};
 use crate::edge::{Transcode, TranscodeLayer};
 use crate::json::{PlanError, Plans};
 use crate::options::ErrorShape;
-use crate::route::{RouteError, Routes};
+use crate::route::{RouteError, RouteInfo, Routes, Sources};
 
 /// What to do with a query parameter that is no field of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +44,9 @@ pub struct Config {
     pub fully_decode_reserved_expansion: bool,
     /// What to do with unknown query parameters. Default: reject.
     pub unknown_query: UnknownQuery,
+    /// Whether an RPC without an HTTP rule is served at `POST /package.Service/Method`, its whole message as the body.
+    /// Default: yes.
+    pub default_routes: bool,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             keep_alive: Duration::from_secs(15),
             fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
+            default_routes: true,
         }
     }
 }
@@ -73,7 +77,7 @@ pub enum BuildError {
 /// Serves the RPCs of a descriptor set over gRPC, gRPC-Web and HTTP with JSON.
 #[derive(Debug, Clone)]
 pub struct Transcoder {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What the layers share.
@@ -102,17 +106,22 @@ impl Transcoder {
     /// # Errors
     /// As [`Transcoder::new`].
     pub fn with_config(descriptor_set: &[u8], config: Config) -> Result<Self, BuildError> {
-        let pool = DescriptorPool::decode(descriptor_set)
-            .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
-        let plans = Arc::new(Plans::from_pool(&pool)?);
-        let routes = Routes::compile(&pool, &plans)?;
-        let error_shape = routes.error_shape();
-        Ok(Self { shared: Arc::new(Shared { plans, routes, config, error_shape }) })
+        Self::builder(descriptor_set).config(config).build()
+    }
+
+    /// Everything that can be chosen, one by one.
+    pub fn builder(descriptor_set: &[u8]) -> TranscoderBuilder<'_> {
+        TranscoderBuilder { descriptor_set, config: Config::default(), sources: Sources::default() }
     }
 
     /// The JSON plans of the descriptor set.
     pub fn plans(&self) -> Arc<Plans> {
         self.shared.plans.clone()
+    }
+
+    /// Every HTTP route, in the order of the descriptors.
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo<'_>> {
+        self.shared.routes.all().iter().map(|route| route.info())
     }
 
     /// The outer layer: tells the protocols apart, finds the route, and renders the answer.
@@ -135,5 +144,48 @@ impl Transcoder {
         S::Future: Send + 'static,
     {
         self.edge().layer(self.gate().layer(services))
+    }
+}
+
+/// Chooses what a [`Transcoder`] does before it is built.
+#[derive(Debug)]
+#[must_use]
+pub struct TranscoderBuilder<'a> {
+    descriptor_set: &'a [u8],
+    config: Config,
+    sources: Sources,
+}
+
+impl TranscoderBuilder<'_> {
+    /// Limits and policies.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// HTTP rules that take the place of annotations.
+    #[cfg(feature = "service-config")]
+    pub fn service_config(mut self, rules: crate::ServiceConfig) -> Self {
+        self.sources.service_config = rules;
+        self
+    }
+
+    /// The transcoder.
+    ///
+    /// # Errors
+    /// When the set is not readable, options contradict each other, or HTTP rules clash; the error names the element.
+    pub fn build(self) -> Result<Transcoder, BuildError> {
+        let Self { descriptor_set, mut config, mut sources } = self;
+        let pool = DescriptorPool::decode(descriptor_set)
+            .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
+        let plans = Arc::new(Plans::from_pool(&pool)?);
+        sources.default_routes = config.default_routes;
+        #[cfg(feature = "service-config")]
+        if let Some(fully) = sources.service_config.fully_decode_reserved_expansion() {
+            config.fully_decode_reserved_expansion = fully;
+        }
+        let routes = Routes::compile(&pool, &plans, &sources)?;
+        let error_shape = routes.error_shape();
+        Ok(Transcoder { shared: Arc::new(Shared { plans, routes, config, error_shape }) })
     }
 }

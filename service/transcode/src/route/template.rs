@@ -9,7 +9,7 @@ pub(super) enum Piece {
     Literal(Box<str>),
     /// `*`: one segment that is not empty.
     Single,
-    /// `**`: the rest, which may be nothing.
+    /// `**`: any number of segments, none included. At most one in a template.
     Rest,
 }
 
@@ -28,7 +28,14 @@ pub(super) struct Template {
 
 impl Template {
     pub(super) fn parse(template: &str) -> Result<Self, String> {
-        let parsed = PathTemplate::parse(template, Grammar::default()).map_err(|error| error.to_string())?;
+        // The grammar wants `**` last, but the transcoders in use take segments behind it too. It is parsed as `*` and put
+        // back: pieces and slashes correspond one to one.
+        let rest = template.find("**").map(|at| template[..at].matches('/').count().saturating_sub(1));
+        let strict = template.replacen("**", "*", 1);
+        if strict.contains("**") {
+            return Err("there may be one `**` in a path".to_owned());
+        }
+        let parsed = PathTemplate::parse(&strict, Grammar::default()).map_err(|error| error.to_string())?;
         let mut pieces = Vec::new();
         let mut variables = Vec::new();
         for segment in parsed.segments() {
@@ -41,6 +48,11 @@ impl Template {
             } else {
                 pieces.push(piece(segment)?);
             }
+        }
+        if let Some(at) = rest
+            && let Some(piece) = pieces.get_mut(at)
+        {
+            *piece = Piece::Rest;
         }
         Ok(Self { pieces, verb: parsed.verb().map(Into::into), variables })
     }
@@ -64,11 +76,15 @@ impl Template {
         };
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         let mut values = Vec::with_capacity(self.variables.len());
+        let rest = self.pieces.iter().position(|piece| *piece == Piece::Rest).unwrap_or(self.pieces.len());
+        // What stands behind `**` is counted from the end of the path.
+        let place = |piece: usize| {
+            if piece > rest { (segments.len() + piece).saturating_sub(self.pieces.len()) } else { piece }
+        };
         for (_, first, count) in &self.variables {
             let last = first + count;
             let single = matches!(self.pieces[*first..last], [Piece::Single | Piece::Literal(_)]);
-            let end = if self.pieces[last - 1] == Piece::Rest { segments.len() } else { last };
-            let spanned = segments.get(*first..end.max(*first)).unwrap_or_default();
+            let spanned = segments.get(place(*first)..place(last)).unwrap_or_default();
             if single {
                 values.push(decode(spanned.first().copied().unwrap_or_default())?);
                 continue;
@@ -85,7 +101,6 @@ fn piece(segment: &Segment<'_>) -> Result<Piece, String> {
     match segment {
         Segment::Literal(text) => Ok(Piece::Literal(decode(text).map_err(|error| error.to_string())?.into())),
         Segment::Single => Ok(Piece::Single),
-        Segment::Rest => Ok(Piece::Rest),
         _ => Err("this kind of segment is not part of google.api.http".to_owned()),
     }
 }
@@ -135,9 +150,18 @@ mod tests {
         assert_eq!(captures("/v1/{id=**}", "/v1/a/b%2fc/d%20e"), ["a/b%2fc/d e"]);
         assert_eq!(Template::parse("/v1/{id=**}").unwrap().captures("/v1/a%2Fb/c", true).unwrap(), ["a/b/c"]);
         assert_eq!(captures("/v1/{id=**}", "/v1"), [""]);
+        assert_eq!(captures("/v1/{id=**}/x/{last}", "/v1/a/b/x/c"), ["a/b", "c"]);
+        assert_eq!(captures("/v1/{id=a/**/b}:do", "/v1/a/1/2/b:do"), ["a/1/2/b"]);
+        assert_eq!(captures("/v1/**/{last}", "/v1/c"), ["c"]);
         assert_eq!(captures("/v1/{name=a/*/b/*}:do", "/v1/a/1/b/2:do"), ["a/1/b/2"]);
         assert_eq!(captures("/v1/{a}/x/{b.c}", "/v1/1/x/2"), ["1", "2"]);
         assert_eq!(captures("/v1/{id}", "/v1/a+b"), ["a+b"]);
+    }
+
+    #[test]
+    fn a_second_rest_is_refused() {
+        assert!(Template::parse("/v1/**/a/**").is_err());
+        assert!(Template::parse("/v1/***").is_err());
     }
 
     #[test]

@@ -19,9 +19,16 @@ pub(super) struct Tree {
 struct Node {
     literals: HashMap<Box<str>, usize>,
     single: Option<usize>,
-    /// Routes that end with `**` here.
-    rest: Vec<Leaf>,
+    /// Routes that go on with `**` here; those with the longest tail first.
+    rest: Vec<Tail>,
     /// Routes that end here.
+    leaves: Vec<Leaf>,
+}
+
+/// What stands behind `**`, up to the end of the path, and the routes that end so.
+#[derive(Debug)]
+struct Tail {
+    pieces: Box<[Piece]>,
     leaves: Vec<Leaf>,
 }
 
@@ -42,23 +49,13 @@ impl Default for Tree {
 
 impl Tree {
     /// Adds a route; one that could never be told from an earlier one is refused.
-    pub(super) fn insert(&mut self, (verb, route): (Option<Verb>, Route)) -> Result<(), RouteError> {
+    pub(super) fn insert(&mut self, route: Route) -> Result<(), RouteError> {
+        let verb = route.verb.clone();
+        let pieces = &route.template.pieces;
+        let rest = pieces.iter().position(|piece| *piece == Piece::Rest);
         let mut at = 0;
-        let mut rest = false;
-        for piece in &route.template.pieces {
+        for piece in &pieces[..rest.unwrap_or(pieces.len())] {
             at = match piece {
-                Piece::Rest => {
-                    rest = true;
-                    break;
-                }
-                Piece::Single => match self.nodes[at].single {
-                    Some(next) => next,
-                    None => {
-                        let next = self.add_node();
-                        self.nodes[at].single = Some(next);
-                        next
-                    }
-                },
                 Piece::Literal(text) => match self.nodes[at].literals.get(text) {
                     Some(&next) => next,
                     None => {
@@ -67,10 +64,21 @@ impl Tree {
                         next
                     }
                 },
+                Piece::Single | Piece::Rest => match self.nodes[at].single {
+                    Some(next) => next,
+                    None => {
+                        let next = self.add_node();
+                        self.nodes[at].single = Some(next);
+                        next
+                    }
+                },
             };
         }
+        let leaves = match rest {
+            None => &mut self.nodes[at].leaves,
+            Some(rest) => self.nodes[at].tail(&pieces[rest + 1..]),
+        };
         let suffix = route.template.verb.clone();
-        let leaves = if rest { &self.nodes[at].rest } else { &self.nodes[at].leaves };
         if let Some(other) =
             leaves.iter().find(|leaf| leaf.suffix == suffix && leaf.verb == verb).map(|leaf| leaf.route)
         {
@@ -88,13 +96,9 @@ impl Tree {
                 format!("its HTTP rule matches the same requests as the one of {other}"),
             ));
         }
-        let leaf = Leaf { suffix, verb, route: self.routes.len() };
-        let node = &mut self.nodes[at];
-        if rest {
-            node.rest.push(leaf)
-        } else {
-            node.leaves.push(leaf)
-        }
+        // A rule for any verb comes last: one for the verb itself is more particular.
+        let at = if verb.is_some() { leaves.partition_point(|leaf| leaf.verb.is_some()) } else { leaves.len() };
+        leaves.insert(at, Leaf { suffix, verb, route: self.routes.len() });
         self.routes.push(Arc::new(route));
         Ok(())
     }
@@ -104,8 +108,18 @@ impl Tree {
         self.nodes.len() - 1
     }
 
-    pub(super) fn first(&self) -> Option<&Arc<Route>> {
-        self.routes.first()
+    pub(super) fn all(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The first route on this path, under whatever verb, that `wanted` takes.
+    pub(super) fn find_any(&self, path: &str, wanted: impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {
+        let mut leaves = Vec::new();
+        self.walk(0, Some(path.strip_prefix('/')?), &mut |leaf| {
+            leaves.push(leaf.route);
+            None
+        });
+        leaves.into_iter().map(|route| &self.routes[route]).find(|route| wanted(route))
     }
 
     pub(super) fn find(&self, verb: &Verb, path: &str) -> Found<'_> {
@@ -113,15 +127,24 @@ impl Tree {
         let Some(rest) = path.strip_prefix('/') else {
             return Found::Nothing;
         };
-        match self.walk(0, Some(rest), verb, &mut allowed) {
+        let found = self.walk(0, Some(rest), &mut |leaf| match &leaf.verb {
+            Some(own) if own != verb => {
+                if !allowed.contains(own) {
+                    allowed.push(own.clone());
+                }
+                None
+            }
+            _ => Some(leaf.route),
+        });
+        match found {
             Some(route) => Found::Route(&self.routes[route]),
             None if allowed.is_empty() => Found::Nothing,
             None => Found::WrongVerb(allowed),
         }
     }
 
-    /// Matches what is left of the path below a node. Verbs under which the path would match are noted in `allowed`.
-    fn walk(&self, at: usize, left: Option<&str>, verb: &Verb, allowed: &mut Vec<Verb>) -> Option<usize> {
+    /// Offers every leaf that what is left of the path leads to, the most particular first, until one is taken.
+    fn walk(&self, at: usize, left: Option<&str>, take: &mut impl FnMut(&Leaf) -> Option<usize>) -> Option<usize> {
         let node = &self.nodes[at];
         if let Some(left) = left {
             let (segment, after) = match left.split_once('/') {
@@ -129,8 +152,11 @@ impl Tree {
                 None => (left, None),
             };
             if !segment.is_empty() {
-                if let Some(found) = self.step(node, segment, after, verb, allowed) {
-                    return Some(found);
+                let next = [self.literal(node, segment), node.single];
+                for next in next.into_iter().flatten() {
+                    if let Some(found) = self.walk(next, after, take) {
+                        return Some(found);
+                    }
                 }
                 // Only the last segment may carry a `:verb`.
                 if after.is_none()
@@ -139,38 +165,34 @@ impl Tree {
                 {
                     let next = [self.literal(node, segment), node.single];
                     for next in next.into_iter().flatten() {
-                        if let Some(found) = pick(&self.nodes[next].leaves, Some(suffix), verb, allowed) {
+                        if let Some(found) = pick(&self.nodes[next].leaves, Some(suffix), take) {
                             return Some(found);
                         }
                     }
                 }
             }
-        } else if let Some(found) = pick(&node.leaves, None, verb, allowed) {
+        } else if let Some(found) = pick(&node.leaves, None, take) {
             return Some(found);
         }
-        if let Some((_, suffix)) = left.and_then(|left| left.rsplit('/').next()).and_then(|last| last.rsplit_once(':'))
-            && let Some(found) = pick(&node.rest, Some(suffix), verb, allowed)
-        {
-            return Some(found);
+        if node.rest.is_empty() {
+            return None;
         }
-        pick(&node.rest, None, verb, allowed)
-    }
-
-    /// Goes on below the literal child, then below the wildcard.
-    fn step(
-        &self,
-        node: &Node,
-        segment: &str,
-        after: Option<&str>,
-        verb: &Verb,
-        allowed: &mut Vec<Verb>,
-    ) -> Option<usize> {
-        if let Some(next) = self.literal(node, segment)
-            && let Some(found) = self.walk(next, after, verb, allowed)
-        {
-            return Some(found);
+        let verb = left.and_then(|left| left.rsplit('/').next()?.rsplit_once(':')).map(|(_, verb)| verb);
+        let without = verb.zip(left).map(|(verb, left)| &left[..left.len() - verb.len() - 1]);
+        for tail in &node.rest {
+            if verb.is_some()
+                && tail.ends(without)
+                && let Some(found) = pick(&tail.leaves, verb, take)
+            {
+                return Some(found);
+            }
+            if tail.ends(left)
+                && let Some(found) = pick(&tail.leaves, None, take)
+            {
+                return Some(found);
+            }
         }
-        self.walk(node.single?, after, verb, allowed)
+        None
     }
 
     fn literal(&self, node: &Node, segment: &str) -> Option<usize> {
@@ -181,18 +203,48 @@ impl Tree {
     }
 }
 
-fn pick(leaves: &[Leaf], suffix: Option<&str>, verb: &Verb, allowed: &mut Vec<Verb>) -> Option<usize> {
-    let mut any = None;
-    for leaf in leaves.iter().filter(|leaf| leaf.suffix.as_deref() == suffix) {
-        match &leaf.verb {
-            Some(own) if own == verb => return Some(leaf.route),
-            Some(own) => {
-                if !allowed.contains(own) {
-                    allowed.push(own.clone());
-                }
+impl Node {
+    /// The leaves behind this tail, made where there are none yet.
+    fn tail(&mut self, pieces: &[Piece]) -> &mut Vec<Leaf> {
+        let at = match self.rest.iter().position(|tail| *tail.pieces == *pieces) {
+            Some(at) => at,
+            None => {
+                let at = self.rest.partition_point(|tail| tail.rank() >= rank(pieces));
+                self.rest.insert(at, Tail { pieces: pieces.into(), leaves: Vec::new() });
+                at
             }
-            None => any = Some(leaf.route),
-        }
+        };
+        &mut self.rest[at].leaves
     }
-    any
+}
+
+impl Tail {
+    fn rank(&self) -> (usize, usize) {
+        rank(&self.pieces)
+    }
+
+    /// Whether what is left of a path ends in these pieces.
+    fn ends(&self, left: Option<&str>) -> bool {
+        if self.pieces.is_empty() {
+            return true;
+        }
+        let Some(left) = left else { return false };
+        let mut segments = left.rsplit('/');
+        self.pieces.iter().rev().all(|piece| match (piece, segments.next()) {
+            (Piece::Literal(text), Some(segment)) => {
+                **text == *segment || (segment.contains('%') && decode(segment).is_ok_and(|segment| segment == **text))
+            }
+            (_, Some(segment)) => !segment.is_empty(),
+            (_, None) => false,
+        })
+    }
+}
+
+/// How particular a tail is: its length, then how much of it is literal.
+fn rank(pieces: &[Piece]) -> (usize, usize) {
+    (pieces.len(), pieces.iter().filter(|piece| matches!(piece, Piece::Literal(_))).count())
+}
+
+fn pick(leaves: &[Leaf], suffix: Option<&str>, take: &mut impl FnMut(&Leaf) -> Option<usize>) -> Option<usize> {
+    leaves.iter().filter(|leaf| leaf.suffix.as_deref() == suffix).find_map(take)
 }
