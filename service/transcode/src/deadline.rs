@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use tokio::time::Sleep;
 use tonic::Status;
@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::status::grpc_response;
 
 /// gRPC's own header. Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A header any HTTP client can set: seconds, with a fraction if need be.
 pub const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
@@ -72,8 +72,20 @@ fn parse_seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
+/// A timeout as `grpc-timeout` has it: in the finest unit that eight digits can hold, so that little is lost of it.
+pub(crate) fn format_grpc(timeout: Duration) -> HeaderValue {
+    let (amount, unit) = match timeout.as_nanos() {
+        nanos @ 0..=99_999_999 => (nanos, 'n'),
+        nanos @ ..=99_999_999_000 => (nanos / 1_000, 'u'),
+        nanos @ ..=99_999_999_000_000 => (nanos / 1_000_000, 'm'),
+        nanos => ((nanos / 1_000_000_000).min(99_999_999), 'S'),
+    };
+    // Digits and a letter are always a header value.
+    HeaderValue::try_from(format!("{amount}{unit}")).unwrap_or_else(|_| HeaderValue::from_static("99999999S"))
+}
+
 /// The status of a call whose deadline has passed.
-fn exceeded() -> Status {
+pub(crate) fn exceeded() -> Status {
     Status::deadline_exceeded("the deadline has passed")
 }
 
@@ -172,6 +184,21 @@ mod tests {
         headers.insert(TIMEOUT_HEADER, "0.5".parse().unwrap());
         let left = of(&headers, Some(Duration::from_secs(9))).unwrap().unwrap().0 - Instant::now();
         assert!(left <= Duration::from_millis(500) && left > Duration::from_millis(100), "{left:?}");
+    }
+
+    #[test]
+    fn a_timeout_is_written_as_it_is_read() {
+        for (timeout, text) in [
+            (Duration::from_nanos(1), "1n"),
+            (Duration::from_millis(99), "99000000n"),
+            (Duration::from_millis(100), "100000u"),
+            (Duration::from_secs(99), "99000000u"),
+            (Duration::from_secs(100), "100000m"),
+            (LONGEST, "31536000S"),
+        ] {
+            assert_eq!(format_grpc(timeout), text);
+            assert_eq!(parse_grpc(text), Some(timeout));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod frame;
 pub mod json;
 mod options;
 mod protocol;
+mod remote;
 mod render;
 mod route;
 mod services;
@@ -19,6 +20,7 @@ pub use self::deadline::{Deadline, TIMEOUT_HEADER};
 pub use self::edge::{Transcode, TranscodeLayer};
 pub use self::options::ErrorShape;
 pub use self::protocol::Protocol;
+pub use self::remote::{BadAddress, Remote};
 #[cfg(feature = "service-config")]
 pub use self::route::ServiceConfig;
 pub use self::route::{RouteError, RouteInfo};
