@@ -16,12 +16,12 @@ use tonic_web::GrpcWebLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::bind::Pending;
+use crate::bind::{Content, Pending};
 use crate::deadline::{self, Timed};
 use crate::options::ErrorShape;
 use crate::protocol::Protocol;
 use crate::render;
-use crate::route::{BodyPart, Found, Route};
+use crate::route::Found;
 use crate::status::{grpc_response, http_response};
 use crate::transcoder::Shared;
 
@@ -142,19 +142,15 @@ where
     if let Some(status) = bad_deadline {
         return http_response(shape, &status, None);
     }
-    if let Err((http, problem)) = check_body(shared, &route, &request) {
-        let status = if http == StatusCode::PAYLOAD_TOO_LARGE {
-            Status::resource_exhausted(problem)
-        } else {
-            Status::invalid_argument(problem)
-        };
-        return http_response(shape, &status, Some(http));
-    }
+    let content = match Content::of(shared, &route, &request) {
+        Ok(content) => content,
+        Err(refusal) => return refusal.into_http(shape),
+    };
     let uri = std::mem::replace(request.uri_mut(), Uri::from(route.method.path.clone()));
     *request.method_mut() = Verb::POST;
     *request.version_mut() = Version::HTTP_2;
     to_metadata(request.headers_mut());
-    request.extensions_mut().insert(Pending { route: route.clone(), uri });
+    request.extensions_mut().insert(Pending { route: route.clone(), uri, content });
     let answer = match inner.call(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
@@ -166,39 +162,6 @@ where
     response
 }
 
-/// Refuses a body by its headers: not JSON, encoded, or too large.
-fn check_body(shared: &Shared, route: &Route, request: &Request<Body>) -> Result<(), (StatusCode, String)> {
-    let headers = request.headers();
-    if route.body == BodyPart::None || http_body::Body::is_end_stream(request.body()) {
-        return Ok(());
-    }
-    let unsupported = |problem: &str| Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, problem.to_owned()));
-    if !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
-        return unsupported("the body must be JSON: send `content-type: application/json`");
-    }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return unsupported("an encoded body is not accepted: send it without content-encoding");
-    }
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > shared.config.max_body as u64) {
-        let problem = format!("the body is larger than the limit of {} bytes", shared.config.max_body);
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, problem));
-    }
-    Ok(())
-}
-
-/// `application/json`, or a type with the suffix `+json`, in UTF-8.
-fn is_json(content_type: &HeaderValue) -> bool {
-    let Ok(text) = content_type.to_str() else {
-        return false;
-    };
-    let mut parts = text.split(';');
-    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let charset = parts.find_map(|part| part.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
-    (essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")))
-        && charset.is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
-}
-
 /// Turns the headers of an HTTP request into the metadata of a gRPC request: what belongs to the connection or to the
 /// JSON body goes, everything else stays.
 fn to_metadata(headers: &mut HeaderMap) {
@@ -206,6 +169,7 @@ fn to_metadata(headers: &mut HeaderMap) {
         header::ACCEPT,
         header::ACCEPT_ENCODING,
         header::CONNECTION,
+        header::CONTENT_ENCODING,
         header::CONTENT_LENGTH,
         header::EXPECT,
         header::HOST,
