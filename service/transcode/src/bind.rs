@@ -8,7 +8,9 @@ mod body;
 mod coding;
 pub(crate) mod compressed;
 mod content;
+mod fault;
 mod grpc;
+pub(crate) mod messages;
 mod query;
 mod rest;
 
@@ -27,6 +29,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::content::Content;
+use self::fault::Fault;
 use crate::json::ReadError;
 use crate::options::ErrorShape;
 use crate::route::{Method, Route};
@@ -101,7 +104,10 @@ where
                 Err(refusal) => return Ok(refusal.into_grpc()),
             };
             let mut response = inner.call(request).await?;
-            if let Some(method) = called {
+            if let Some(Bound { method, fault }) = called {
+                if let Some(fault) = fault {
+                    response = fault.hold(response);
+                }
                 response.extensions_mut().insert(Called(method));
             }
             Ok(response)
@@ -109,8 +115,16 @@ where
     }
 }
 
+/// What a request over HTTP has become.
+struct Bound {
+    /// The RPC that is called.
+    method: Arc<Method>,
+    /// Where a request stream's fault will stand.
+    fault: Option<Fault>,
+}
+
 /// Why the gate stays shut.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     status: Status,
     /// The HTTP status, where the code alone says too little.

@@ -21,6 +21,20 @@ pub(crate) fn seal(mut buffer: Vec<u8>) -> Option<Bytes> {
     Some(buffer.into())
 }
 
+/// Begins a message at the end of `out` and says where: five bytes to be filled in by [`close`].
+pub(crate) fn open(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    at
+}
+
+/// Writes the length of the last message, which began at `at`; `None` where it exceeds 4 GiB.
+pub(crate) fn close(out: &mut [u8], at: usize) -> Option<()> {
+    let length = u32::try_from(out.len() - at - HEADER).ok()?;
+    out[at + 1..at + HEADER].copy_from_slice(&length.to_be_bytes());
+    Some(())
+}
+
 /// Takes messages out of the chunks of a body.
 #[derive(Debug, Default)]
 pub(crate) struct Deframer {

@@ -2,6 +2,7 @@
 
 mod binding;
 mod metadata;
+pub(crate) mod notes;
 mod protocols;
 mod routes;
 mod streams;

@@ -38,7 +38,8 @@ pub(super) async fn next_chunk(body: &mut Body, idle: Duration) -> Result<Option
         let frame = frame.map_err(|status| match status.code() {
             // What a decoder found wrong; a transport does not say so.
             Code::InvalidArgument => status,
-            _ => Status::cancelled("the body broke off"),
+            // Not CANCELLED: tonic takes that code in a request stream for the stream's normal end.
+            _ => Status::aborted("the body broke off"),
         })?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));

@@ -8,6 +8,7 @@ use tonic::body::Body;
 use super::Refusal;
 use super::body::too_large;
 use super::coding::Coding;
+use super::messages::{self, Layout};
 use crate::route::{BodyPart, Route};
 use crate::transcoder::Shared;
 
@@ -18,6 +19,8 @@ const CODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd")
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
     pub(super) coding: Option<Coding>,
+    /// How the messages of a request stream stand in it, where the content type says so.
+    pub(super) layout: Option<Layout>,
 }
 
 impl Content {
@@ -28,15 +31,21 @@ impl Content {
         if route.body == BodyPart::None || http_body::Body::is_end_stream(request.body()) {
             return Ok(Self::default());
         }
-        if !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let layout = content_type.filter(|_| route.method.client_streaming).and_then(messages::layout);
+        if layout.is_none() && !content_type.is_some_and(is_json) {
             return Err(unsupported("the body must be JSON: send `content-type: application/json`"));
         }
         let coding = coding(headers)?;
+        if route.method.client_streaming {
+            // The limit holds for each message.
+            return Ok(Self { coding, layout });
+        }
         let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > shared.config.max_body as u64) {
             return Err(too_large(shared.config.max_body));
         }
-        Ok(Self { coding })
+        Ok(Self { coding, layout })
     }
 }
 
