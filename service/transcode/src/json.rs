@@ -11,6 +11,7 @@ mod error;
 mod names;
 mod plan;
 mod read;
+mod reading;
 mod well_known;
 mod wire;
 mod write;
@@ -20,9 +21,9 @@ mod tests;
 
 use prost_reflect::DescriptorPool;
 
-pub use self::error::{PlanError, ReadError, WriteError};
+pub use self::error::{PlanError, ReadError, ReadErrorKind, WriteError};
 pub use self::plan::MessageId;
-pub use self::read::Mode;
+pub use self::reading::{Limits, Mode, Reading};
 
 /// The plans of every message in a descriptor set.
 #[derive(Debug)]
@@ -38,12 +39,12 @@ impl Plans {
     pub fn compile(descriptor_set: &[u8]) -> Result<Self, PlanError> {
         let pool = DescriptorPool::decode(descriptor_set)
             .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
-        Self::from_pool(&pool)
+        Self::from_pool(&pool, false)
     }
 
-    /// The same from a pool that is already decoded.
-    pub(crate) fn from_pool(pool: &DescriptorPool) -> Result<Self, PlanError> {
-        Ok(Self { compiled: compile::compile(pool)? })
+    /// The same from a pool that is already decoded; `fold_enums` has enum names read whatever their case.
+    pub(crate) fn from_pool(pool: &DescriptorPool, fold_enums: bool) -> Result<Self, PlanError> {
+        Ok(Self { compiled: compile::compile(pool, fold_enums)? })
     }
 
     /// The message of this full name, such as `google.protobuf.Timestamp`.
@@ -58,10 +59,19 @@ impl Plans {
 
     /// Reads a JSON document and appends the wire bytes of the message to `out`.
     ///
+    /// `how` is a [`Mode`], [`Limits`] or both as a [`Reading`].
+    ///
     /// # Errors
-    /// When the text is not JSON, or does not fit the message: the error names the field path. `out` is then as it was.
-    pub fn read(&self, message: MessageId, json: &[u8], mode: Mode, out: &mut Vec<u8>) -> Result<(), ReadError> {
-        read::read(&self.compiled, message, json, mode, out)
+    /// When the text is not JSON, does not fit the message or holds more than the limits allow: the error names the field
+    /// path. `out` is then as it was.
+    pub fn read(
+        &self,
+        message: MessageId,
+        json: &[u8],
+        how: impl Into<Reading>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        read::read(&self.compiled, message, json, how.into(), out)
     }
 
     /// Appends the JSON of the message in `wire` to `out`.
@@ -93,12 +103,14 @@ impl Plans {
         message: MessageId,
         field: u16,
         json: &[u8],
+        how: impl Into<Reading>,
         out: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
-        read::read_field(&self.compiled, message, field, json, out)
+        read::read_field(&self.compiled, message, field, json, how.into(), out)
     }
 
-    /// Reads the text of a path variable or query parameter as the value of a field.
+    /// Reads the text of a path variable or query parameter as the value of a field, or as one more element of a list.
+    /// `Struct`, `Value` and `ListValue`, and fields that hold raw JSON, take JSON text.
     pub(crate) fn read_text(
         &self,
         message: MessageId,
@@ -107,6 +119,19 @@ impl Plans {
         out: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
         read::read_text(&self.compiled, message, field, text, out)
+    }
+
+    /// Appends one entry of a map, its key and its value given as text; the value as in [`Plans::read_text`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
+    pub(crate) fn read_entry(
+        &self,
+        message: MessageId,
+        field: u16,
+        key: &str,
+        value: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        read::read_entry(&self.compiled, message, field, key, value, out)
     }
 
     /// Checks bytes that come from a stranger: well-formed, UTF-8 where it must be, JSON where raw JSON is held.
@@ -149,6 +174,26 @@ impl Plans {
         match (field.label, field.kind) {
             (plan::Label::Map, _) => false,
             (_, plan::Kind::Message(child)) => self.plan(child).well_known.is_some_and(plan::WellKnown::is_text),
+            _ => true,
+        }
+    }
+
+    /// Whether a field is a map.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
+    pub(crate) fn is_map(&self, message: MessageId, field: u16) -> bool {
+        self.plan(message).fields[usize::from(field)].label == plan::Label::Map
+    }
+
+    /// Whether a value of the field, an element of it or a value of its entries can be said in one query parameter: what
+    /// [`Plans::is_text`] allows, and the types that hold any JSON, as JSON text.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
+    pub(crate) fn is_query_text(&self, message: MessageId, field: u16) -> bool {
+        let field = &self.plan(message).fields[usize::from(field)];
+        match (field.label, field.kind) {
+            (plan::Label::Map, plan::Kind::Message(entry)) => self.is_query_text(entry, 1),
+            (_, plan::Kind::Message(child)) => {
+                self.plan(child).well_known.is_some_and(|kind| kind.is_text() || kind.is_json())
+            }
             _ => true,
         }
     }

@@ -44,6 +44,9 @@ pub struct Config {
     pub fully_decode_reserved_expansion: bool,
     /// What to do with unknown query parameters. Default: reject.
     pub unknown_query: UnknownQuery,
+    /// Whether enum names are read whatever their case, in paths, queries and bodies. Names that differ in case alone
+    /// are still told apart. Default: no, as canonical ProtoJSON has it.
+    pub enum_case_insensitive: bool,
     /// Whether an RPC without an HTTP rule is served at `POST /package.Service/Method`, its whole message as the body.
     /// Default: yes.
     pub default_routes: bool,
@@ -58,6 +61,7 @@ impl Default for Config {
             keep_alive: Duration::from_secs(15),
             fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
+            enum_case_insensitive: false,
             default_routes: true,
         }
     }
@@ -178,7 +182,7 @@ impl TranscoderBuilder<'_> {
         let Self { descriptor_set, mut config, mut sources } = self;
         let pool = DescriptorPool::decode(descriptor_set)
             .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
-        let plans = Arc::new(Plans::from_pool(&pool)?);
+        let plans = Arc::new(Plans::from_pool(&pool, config.enum_case_insensitive)?);
         sources.default_routes = config.default_routes;
         #[cfg(feature = "service-config")]
         if let Some(fully) = sources.service_config.fully_decode_reserved_expansion() {

@@ -47,7 +47,7 @@ impl Shared {
         match route.body {
             _ if json.is_empty() => {}
             BodyPart::Whole => self.plans.read(input, &json, Mode::Strict, &mut message)?,
-            BodyPart::Field(field) => self.plans.read_field(input, field, &json, &mut message)?,
+            BodyPart::Field(field) => self.plans.read_field(input, field, &json, Mode::Strict, &mut message)?,
             BodyPart::None => {}
         }
         self.bind_uri(&route, &uri, &mut message, frame::HEADER)?;

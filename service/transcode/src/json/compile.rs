@@ -12,14 +12,14 @@ use super::plan::{
 };
 use crate::options::{self, FileShape, OneofForm, Unset};
 
-/// Every message and enum of `pool`.
-pub(crate) fn compile(pool: &DescriptorPool) -> Result<Compiled, PlanError> {
+/// Every message and enum of `pool`; `fold_enums` has enum names read whatever their case.
+pub(crate) fn compile(pool: &DescriptorPool, fold_enums: bool) -> Result<Compiled, PlanError> {
     let message_ids: HashMap<String, MessageId> =
         pool.all_messages().zip(0..).map(|(message, id)| (message.full_name().to_owned(), MessageId(id))).collect();
     let enum_ids: HashMap<String, EnumId> =
         pool.all_enums().zip(0..).map(|(item, id)| (item.full_name().to_owned(), EnumId(id))).collect();
     let compiler = Compiler { message_ids, enum_ids };
-    let enums = pool.all_enums().map(|item| enumeration(&item)).collect();
+    let enums = pool.all_enums().map(|item| enumeration(&item, fold_enums)).collect();
     let messages = pool.all_messages().map(|message| compiler.message(&message)).collect::<Result<_, _>>()?;
     Ok(Compiled { messages, enums, ids: compiler.message_ids })
 }
@@ -285,7 +285,7 @@ fn names(fields: &[Field], oneofs: &[Oneof], output: &[Member]) -> Vec<(String, 
     names
 }
 
-fn enumeration(item: &EnumDescriptor) -> Enum {
+fn enumeration(item: &EnumDescriptor, fold: bool) -> Enum {
     let mut numbers = Vec::new();
     let mut texts: Vec<(i32, Box<str>)> = Vec::new();
     for value in item.values() {
@@ -298,7 +298,22 @@ fn enumeration(item: &EnumDescriptor) -> Enum {
         numbers.push((value.name().to_owned(), value.number()));
     }
     texts.sort_unstable();
-    Enum { numbers: Names::new(numbers), texts: texts.into(), null: item.full_name() == "google.protobuf.NullValue" }
+    Enum {
+        folded: fold.then(|| folded(&numbers)),
+        numbers: Names::new(numbers),
+        texts: texts.into(),
+        null: item.full_name() == "google.protobuf.NullValue",
+    }
+}
+
+/// The strings in lower case, but for those that stand for two values: these are told apart by case alone.
+fn folded(numbers: &[(String, i32)]) -> Names<i32> {
+    let mut meant: HashMap<String, Option<i32>> = HashMap::new();
+    for (text, number) in numbers {
+        let entry = meant.entry(text.to_lowercase()).or_insert(Some(*number));
+        *entry = entry.filter(|present| present == number);
+    }
+    Names::new(meant.into_iter().filter_map(|(text, number)| Some((text, number?))))
 }
 
 fn quoted(text: &str) -> String {

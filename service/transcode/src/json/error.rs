@@ -14,16 +14,39 @@ impl PlanError {
     }
 }
 
+/// In which way a JSON text does not fit its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadErrorKind {
+    /// It is not JSON, or not UTF-8.
+    Malformed,
+    /// A value does not fit its field.
+    Invalid,
+    /// It nests deeper than [`Limits::max_depth`](super::Limits::max_depth).
+    TooDeep,
+    /// It holds more than [`Limits::max_items`](super::Limits::max_items) elements and entries.
+    TooManyItems,
+}
+
 /// A JSON text does not fit its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
+    kind: ReadErrorKind,
     path: String,
     message: String,
 }
 
 impl ReadError {
     pub(crate) fn new(path: String, message: impl Into<String>) -> Self {
-        Self { path, message: message.into() }
+        Self::of(ReadErrorKind::Invalid, path, message)
+    }
+
+    pub(crate) fn of(kind: ReadErrorKind, path: String, message: impl Into<String>) -> Self {
+        Self { kind, path, message: message.into() }
+    }
+
+    /// In which way.
+    pub fn kind(&self) -> ReadErrorKind {
+        self.kind
     }
 
     /// Where: `messages[0].role`; empty when the document as a whole is meant.

@@ -187,9 +187,17 @@ pub(crate) struct Enum {
     pub(crate) texts: Box<[(i32, Box<str>)]>,
     /// `google.protobuf.NullValue`, which is `null` in JSON.
     pub(crate) null: bool,
+    /// The accepted strings in lower case, where case does not matter.
+    pub(crate) folded: Option<Names<i32>>,
 }
 
 impl Enum {
+    /// The number of a string.
+    #[inline]
+    pub(crate) fn number(&self, text: &str) -> Option<i32> {
+        self.numbers.get(text).or_else(|| self.folded.as_ref()?.get(&text.to_lowercase()))
+    }
+
     #[inline]
     pub(crate) fn text(&self, number: i32) -> Option<&str> {
         let at = self.texts.binary_search_by_key(&number, |&(number, _)| number).ok()?;
@@ -216,6 +224,11 @@ impl WellKnown {
     /// Whether its JSON form is a scalar.
     pub(crate) const fn is_text(self) -> bool {
         matches!(self, Self::Timestamp | Self::Duration | Self::FieldMask | Self::Wrapper)
+    }
+
+    /// Whether it holds JSON of any kind.
+    pub(crate) const fn is_json(self) -> bool {
+        matches!(self, Self::Struct | Self::Value | Self::ListValue)
     }
 
     pub(crate) fn of(full_name: &str) -> Option<Self> {

@@ -9,27 +9,19 @@ mod scalar;
 mod text;
 mod union;
 
-use serde::de::DeserializeSeed;
+use serde::de::{DeserializeSeed, Error as _};
 
 pub(super) use self::list::{read_elements, read_entries};
+pub(super) use self::object::{MessageSeed, read_object};
 pub(super) use self::scalar::SingleSeed;
 
 use super::compile::Compiled;
-use super::error::ReadError;
-use super::plan::{Message, MessageId};
-use super::wire::{WireType, put_varint};
+use super::error::{ReadError, ReadErrorKind};
+use super::plan::{Field, Kind, Message, MessageId};
+use super::reading::{Limits, Mode, Reading};
+use super::wire::{WireType, close, open, put_varint};
 
-/// How strictly a document is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// What a caller says: an unknown enum string is an error.
-    Strict,
-    /// What another server says: a value the schema cannot hold is kept among the additional members, where the message
-    /// has them.
-    Lenient,
-}
-
-/// How deep raw JSON may nest; serde_json holds typed members to 128.
+/// How deep raw JSON may nest in a message that did not come as JSON.
 pub(super) const RAW_DEPTH: usize = 100;
 
 /// Reads `json` as a message and appends its wire bytes.
@@ -37,26 +29,19 @@ pub(super) fn read(
     plans: &Compiled,
     message: MessageId,
     json: &[u8],
-    mode: Mode,
+    how: Reading,
     out: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
-    let text = std::str::from_utf8(json).map_err(|error| {
-        ReadError::new(String::new(), format!("the body is not UTF-8 (byte {})", error.valid_up_to()))
-    })?;
-    let start = out.len();
-    let mut context = Context { plans, mode, out, path: Vec::with_capacity(8) };
+    let text = utf8(json, "")?;
+    let mut context = Context::new(plans, how, out);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = object::MessageSeed { context: &mut context, message, nested: false }
         .deserialize(&mut deserializer)
         .and_then(|outcome| match outcome {
-            Outcome::Null => Err(serde::de::Error::custom("expected an object, not null")),
+            Outcome::Null => Err(serde_json::Error::custom("expected an object, not null")),
             _ => deserializer.end(),
         });
-    result.map_err(|error| {
-        let path = if error.is_data() { context.path() } else { String::new() };
-        context.out.truncate(start);
-        ReadError::new(path, explain(&error))
-    })
+    result.map_err(|error| context.fail(&error))
 }
 
 /// Reads `json` as the value of one field and appends the field.
@@ -65,13 +50,13 @@ pub(super) fn read_field(
     message: MessageId,
     field: u16,
     json: &[u8],
+    how: Reading,
     out: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
     let field = &plans.messages[message.0 as usize].fields[usize::from(field)];
-    let text =
-        std::str::from_utf8(json).map_err(|_| ReadError::new(field.name.to_string(), "the body is not UTF-8"))?;
-    let before = out.len();
-    let mut context = Context { plans, mode: Mode::Strict, out, path: vec![Segment::Name(&field.name)] };
+    let text = utf8(json, &field.name)?;
+    let mut context = Context::new(plans, how, out);
+    context.path.push(Segment::Name(&field.name));
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let result = object::FieldSeed { context: &mut context, field }
         .deserialize(&mut deserializer)
@@ -79,14 +64,10 @@ pub(super) fn read_field(
     match result {
         Ok(Outcome::Written | Outcome::Scalar | Outcome::Empty(_)) => Ok(()),
         Ok(Outcome::Null | Outcome::Unknown(_)) => {
-            out.truncate(before);
+            context.undo();
             Ok(())
         }
-        Err(error) => {
-            let path = if error.is_data() { context.path() } else { String::new() };
-            context.out.truncate(before);
-            Err(ReadError::new(path, explain(&error)))
-        }
+        Err(error) => Err(context.fail(&error)),
     }
 }
 
@@ -99,27 +80,76 @@ pub(super) fn read_text(
     out: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
     let field = &plans.messages[message.0 as usize].fields[usize::from(field)];
-    let before = out.len();
-    let mut context = Context { plans, mode: Mode::Strict, out, path: Vec::new() };
-    // An element of a packed list stands on the wire with its own tag, which every reader accepts.
-    let seed = SingleSeed { context: &mut context, field, tagged: true };
-    seed.deserialize(text::Text::new(text, field.kind)).map(drop).map_err(|error: serde_json::Error| {
-        out.truncate(before);
-        ReadError::new(field.name.to_string(), explain(&error))
-    })
+    let mut context = Context::new(plans, Mode::Strict.into(), out);
+    context.path.push(Segment::Name(&field.name));
+    match text_value(&mut context, field, text) {
+        Ok(Outcome::Null) => {
+            context.undo();
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(context.fail(&error)),
+    }
 }
 
-/// serde_json's message, without the position where a field path says it better.
-fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    if !error.is_data() {
-        return format!("malformed JSON: {text}");
+/// Reads the key and the value of one entry of a map from text and appends it.
+pub(super) fn read_entry(
+    plans: &Compiled,
+    message: MessageId,
+    field: u16,
+    key: &str,
+    value: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    let field = &plans.messages[message.0 as usize].fields[usize::from(field)];
+    let mut context = Context::new(plans, Mode::Strict.into(), out);
+    context.path.push(Segment::Name(&field.name));
+    text_entry(&mut context, field, key, value).map_err(|error| context.fail(&error))
+}
+
+fn text_entry(context: &mut Context<'_>, field: &Field, key: &str, value: &str) -> Result<(), serde_json::Error> {
+    let Kind::Message(entry) = field.kind else {
+        return Err(serde_json::Error::custom("not a map"));
+    };
+    let [key_field, value_field] = &context.plan(entry).fields[..] else {
+        return Err(serde_json::Error::custom("not a map"));
+    };
+    context.path.push(Segment::Key(key.to_owned()));
+    context.tag(field.number, WireType::Bytes);
+    let start = open(context.out);
+    list::put_key::<serde_json::Error>(context, key_field, key)?;
+    if let Outcome::Null = text_value(context, value_field, value)? {
+        return Err(serde_json::Error::custom("null is not a value of this map"));
     }
-    let text = text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]);
-    match text.char_indices().nth(300) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
-        None => text.to_owned(),
+    close(context.out, start);
+    Ok(())
+}
+
+/// Reads one value of a field from text: what holds JSON is read as JSON, anything else as [`text::Text`].
+fn text_value(context: &mut Context<'_>, field: &Field, text: &str) -> Result<Outcome, serde_json::Error> {
+    let inner = match field.kind {
+        Kind::Message(child) => Some(context.plan(child)),
+        _ => None,
+    };
+    let holds_json = field.raw || inner.is_some_and(|plan| plan.well_known.is_some_and(|kind| kind.is_json()));
+    // The value of a wrapper is read as the scalar that it wraps.
+    let kind = inner.and_then(|plan| plan.fields.first()).map_or(field.kind, |wrapped| wrapped.kind);
+    // An element of a packed list stands on the wire with its own tag, which every reader accepts.
+    let seed = SingleSeed { context, field, tagged: true };
+    if !holds_json {
+        return seed.deserialize(text::Text::new(text, kind));
     }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let outcome = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(outcome)
+}
+
+fn utf8<'j>(json: &'j [u8], field: &str) -> Result<&'j str, ReadError> {
+    std::str::from_utf8(json).map_err(|error| {
+        let problem = format!("the body is not UTF-8 (byte {})", error.valid_up_to());
+        ReadError::of(ReadErrorKind::Malformed, field.to_owned(), problem)
+    })
 }
 
 /// What every visitor works with.
@@ -129,6 +159,13 @@ pub(super) struct Context<'a> {
     pub(super) out: &'a mut Vec<u8>,
     /// Where the reader stands; left as it is when an error unwinds.
     path: Vec<Segment<'a>>,
+    /// Where the document's bytes begin in `out`.
+    start: usize,
+    limits: Limits,
+    depth: usize,
+    items: usize,
+    /// The limit that was met.
+    met: Option<ReadErrorKind>,
 }
 
 /// One step of a field path.
@@ -139,6 +176,66 @@ enum Segment<'a> {
 }
 
 impl<'a> Context<'a> {
+    fn new(plans: &'a Compiled, how: Reading, out: &'a mut Vec<u8>) -> Self {
+        let (start, path) = (out.len(), Vec::with_capacity(8));
+        Self { plans, mode: how.mode, out, path, start, limits: how.limits, depth: 0, items: 0, met: None }
+    }
+
+    /// Goes down `levels`.
+    #[inline]
+    pub(super) fn enter<E: serde::de::Error>(&mut self, levels: usize) -> Result<(), E> {
+        self.depth += levels;
+        if self.depth <= self.limits.max_depth {
+            return Ok(());
+        }
+        self.met = Some(ReadErrorKind::TooDeep);
+        Err(E::custom(format_args!("nested deeper than {} levels", self.limits.max_depth)))
+    }
+
+    #[inline]
+    pub(super) fn leave(&mut self, levels: usize) {
+        self.depth -= levels;
+    }
+
+    /// Counts an element of a list or an entry of a map.
+    #[inline]
+    pub(super) fn count_item<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.items += 1;
+        if self.items <= self.limits.max_items {
+            return Ok(());
+        }
+        self.met = Some(ReadErrorKind::TooManyItems);
+        Err(E::custom(format_args!("more than {} elements in the whole document", self.limits.max_items)))
+    }
+
+    /// Takes back what was written.
+    fn undo(&mut self) {
+        self.out.truncate(self.start);
+    }
+
+    /// Takes back what was written, and says why.
+    fn fail(&mut self, error: &serde_json::Error) -> ReadError {
+        self.undo();
+        let problem = error.to_string();
+        let kind = match self.met {
+            Some(kind) => kind,
+            None if error.is_data() => ReadErrorKind::Invalid,
+            // serde_json keeps its own count of 128 levels, so that the stack is safe whatever the limits are.
+            None if problem.starts_with("recursion limit") => ReadErrorKind::TooDeep,
+            None => ReadErrorKind::Malformed,
+        };
+        if kind == ReadErrorKind::Malformed {
+            return ReadError::of(kind, String::new(), format!("malformed JSON: {problem}"));
+        }
+        // The position says less than the field path.
+        let problem = problem.rfind(" at line ").map_or(problem.as_str(), |at| &problem[..at]);
+        let problem = match problem.char_indices().nth(300) {
+            Some((cut, _)) => format!("{}...", &problem[..cut]),
+            None => problem.to_owned(),
+        };
+        ReadError::of(kind, self.path(), problem)
+    }
+
     fn plan(&self, message: MessageId) -> &'a Message {
         &self.plans.messages[message.0 as usize]
     }

@@ -37,6 +37,8 @@ message All {
   oneof plain { string left = 32; int32 right = 33; }
   google.protobuf.Timestamp at = 34; google.protobuf.Duration after = 35; google.protobuf.Struct object = 36; google.protobuf.Value any_value = 37;
   google.protobuf.Int64Value wrapped = 38; google.protobuf.Any any = 39; google.protobuf.FieldMask mask = 40;
+  google.protobuf.StringValue wrapped_text = 41; google.protobuf.BoolValue wrapped_flag = 42; google.protobuf.ListValue list = 43;
+  map<string, google.protobuf.Value> values = 44;
   map<string, string> additional_members = 1000 [(transcode.v1.field).additional_members = true];
 }
 "#;
@@ -45,6 +47,8 @@ const CANONICAL: &str = r#"
 syntax = "proto3";
 package c;
 enum Kind { KIND_UNSPECIFIED = 0; KIND_ONE = 1; }
+enum Case { NOTHING = 0; Left = 1; LEFT = 2; right = 3; }
+message Cased { Case cased = 1; }
 message Plain {
   int32 small_number = 1; int64 big = 2; string text = 3; bool flag = 4; bytes data = 5; Kind kind = 6; double ratio = 7;
   repeated int64 many = 8; map<string, int32> counts = 9; Plain child = 10; optional int32 maybe = 11; float single = 12;
@@ -75,8 +79,11 @@ impl protox::file::FileResolver for Memory {
     }
 }
 
+mod limits;
+mod texts;
+
 fn plans() -> Plans {
-    Plans::from_pool(&pool()).unwrap()
+    Plans::from_pool(&pool(), false).unwrap()
 }
 
 fn read(plans: &Plans, name: &str, json: &str) -> Result<Vec<u8>, String> {
@@ -234,7 +241,7 @@ fn lenient_reading_keeps_unknown_enum_strings() {
 #[test]
 fn without_options_the_form_is_canonical() {
     let pool = pool();
-    let plans = Plans::from_pool(&pool).unwrap();
+    let plans = Plans::from_pool(&pool, false).unwrap();
     let descriptor = pool.get_message_by_name("c.Plain").unwrap();
     for document in [
         r#"{}"#,

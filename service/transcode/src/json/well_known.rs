@@ -2,11 +2,11 @@
 //!
 //! Source: <https://protobuf.dev/programming-guides/json/>.
 
+mod any;
 mod time;
 
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use self::time::{duration_text, parse_duration, parse_timestamp, timestamp_text};
 use super::error::WriteError;
@@ -57,7 +57,7 @@ pub(super) fn read<'de, 'a, D: Deserializer<'de>>(
         WellKnown::Struct | WellKnown::ListValue | WellKnown::Value => {
             deserializer.deserialize_any(ValueVisitor { context, kind, plan })
         }
-        WellKnown::Any => read_any(context, deserializer),
+        WellKnown::Any => any::read(context, deserializer),
     }
 }
 
@@ -176,7 +176,14 @@ impl<'de> Visitor<'de> for ValueVisitor<'_, '_> {
             kind => (kind == WellKnown::Value).then_some(5),
         };
         self.nested(number, |context, plan| match plan.fields.first() {
-            Some(fields) => read_entries(context, fields, map).map(drop),
+            Some(fields) => {
+                // On the wire the Struct is a level of its own within the Value.
+                let levels = usize::from(number.is_some());
+                context.enter(levels)?;
+                read_entries(context, fields, map)?;
+                context.leave(levels);
+                Ok(())
+            }
             None => Err(A::Error::custom("not a Struct")),
         })
     }
@@ -215,42 +222,6 @@ impl<'a> ValueVisitor<'_, 'a> {
         close(self.context.out, start);
         Ok(Outcome::Written)
     }
-}
-
-/// Reads `{"@type": "...", ...}`. The type may stand anywhere, so that the members are kept as text until it is known.
-fn read_any<'de, D: Deserializer<'de>>(context: &mut Context<'_>, deserializer: D) -> Result<Outcome, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    if raw.get() == "null" {
-        return Ok(Outcome::Null);
-    }
-    let members: std::collections::BTreeMap<String, &RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| D::Error::custom("expected an object with an @type"))?;
-    let Some(type_url) = members.get("@type") else {
-        if members.is_empty() {
-            return Ok(Outcome::Written);
-        }
-        return Err(D::Error::custom("the member `@type` is missing"));
-    };
-    let type_url: String = serde_json::from_str(type_url.get()).map_err(D::Error::custom)?;
-    let name = type_url.rsplit('/').next().unwrap_or_default();
-    let Some(&message) = context.plans.ids.get(name).filter(|_| type_url.contains('/')) else {
-        return Err(D::Error::custom(format_args!("the type {type_url:?} is not known here")));
-    };
-    let json = match context.plans.messages[message.0 as usize].well_known {
-        Some(_) => members.get("value").map_or("null", |value| value.get()).to_owned(),
-        None => {
-            let members: std::collections::BTreeMap<_, _> =
-                members.iter().filter(|(name, _)| *name != "@type").collect();
-            serde_json::to_string(&members).map_err(D::Error::custom)?
-        }
-    };
-    put_varint(context.out, 1 << 3 | WireType::Bytes.number());
-    put_bytes(context.out, type_url.as_bytes());
-    put_varint(context.out, 2 << 3 | WireType::Bytes.number());
-    let start = open(context.out);
-    super::read::read(context.plans, message, json.as_bytes(), context.mode, context.out).map_err(D::Error::custom)?;
-    close(context.out, start);
-    Ok(Outcome::Written)
 }
 
 /// Writes the well-known message of `plan` in `wire`.
@@ -312,40 +283,8 @@ pub(super) fn write<'a>(
                 Some((index, value)) => writer.single(&plan.fields[index], value),
             }
         }
-        WellKnown::Any => write_any(writer, wire),
+        WellKnown::Any => any::write(writer, wire),
     }
-}
-
-fn write_any(writer: &mut Writer<'_>, wire: &[u8]) -> Result<(), WriteError> {
-    let (mut type_url, mut value): (&str, &[u8]) = ("", &[]);
-    each(wire, |number, field| {
-        match (number, field) {
-            (1, Value::Bytes(bytes)) => type_url = utf8(bytes)?,
-            (2, Value::Bytes(bytes)) => value = bytes,
-            _ => {}
-        }
-        Ok(())
-    })?;
-    if type_url.is_empty() && value.is_empty() {
-        writer.out.extend_from_slice(b"{}");
-        return Ok(());
-    }
-    let plans = writer.plans;
-    let name = type_url.rsplit('/').next().unwrap_or_default();
-    let Some(&message) = plans.ids.get(name) else {
-        return Err(WriteError::new(format!("the type {type_url:?} of a google.protobuf.Any is not known")));
-    };
-    writer.out.extend_from_slice(b"{\"@type\":");
-    put_json_string(writer.out, type_url)?;
-    let plan = &plans.messages[message.0 as usize];
-    if plan.well_known.is_some() {
-        writer.out.extend_from_slice(b",\"value\":");
-        writer.message(message, value)?;
-    } else {
-        writer.members(plan, value, &mut false)?;
-    }
-    writer.out.push(b'}');
-    Ok(())
 }
 
 fn each<'w>(wire: &'w [u8], mut act: impl FnMut(u32, Value<'w>) -> Result<(), WriteError>) -> Result<(), WriteError> {

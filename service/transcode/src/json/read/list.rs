@@ -97,8 +97,9 @@ pub(in crate::json) fn read_elements<'de, A: SeqAccess<'de>>(
     let packed = matches!(field.label, Label::Repeated { packed: true });
     let mut start = None;
     let mut count = 0;
-    loop {
-        context.path.push(Segment::Index(count));
+    context.enter(1)?;
+    for index in 0.. {
+        context.path.push(Segment::Index(index));
         if packed && start.is_none() {
             start = Some((context.out.len(), {
                 context.tag(field.number, WireType::Bytes);
@@ -114,14 +115,18 @@ pub(in crate::json) fn read_elements<'de, A: SeqAccess<'de>>(
             Some(Outcome::Null) => {
                 return Err(A::Error::custom("null is not an element of this list"));
             }
-            Some(Outcome::Unknown(text)) => {
-                return Err(A::Error::custom(format_args!("unknown value {text:?}")));
+            // In lenient mode, an enum string that is not known: nothing was written.
+            Some(Outcome::Unknown(_)) => {
+                context.path.pop();
+                continue;
             }
             Some(_) => {}
         }
+        context.count_item()?;
         context.path.pop();
         count += 1;
     }
+    context.leave(1);
     if let Some((before, start)) = start {
         if count == 0 {
             context.out.truncate(before);
@@ -176,28 +181,32 @@ pub(in crate::json) fn read_entries<'de, A: MapAccess<'de>>(
         return Err(A::Error::custom("not a map"));
     };
     let mut count = 0;
+    context.enter(1)?;
     while let Some(key) = map.next_key::<String>()? {
+        let before = context.out.len();
         context.tag(field.number, WireType::Bytes);
         let start = open(context.out);
         context.path.push(Segment::Key(key.clone()));
+        context.count_item()?;
         put_key(context, key_field, &key)?;
         let value = SingleSeed { context, field: value_field, tagged: true };
         match map.next_value_seed(value)? {
             Outcome::Null => return Err(A::Error::custom("null is not a value of this map")),
-            Outcome::Unknown(text) => {
-                return Err(A::Error::custom(format_args!("unknown value {text:?}")));
+            // In lenient mode, an enum string that is not known.
+            Outcome::Unknown(_) => context.out.truncate(before),
+            _ => {
+                close(context.out, start);
+                count += 1;
             }
-            _ => {}
         }
         context.path.pop();
-        close(context.out, start);
-        count += 1;
     }
+    context.leave(1);
     Ok(count)
 }
 
 /// Map keys are always strings in JSON.
-fn put_key<E: Error>(context: &mut Context<'_>, field: &Field, key: &str) -> Result<(), E> {
+pub(super) fn put_key<E: Error>(context: &mut Context<'_>, field: &Field, key: &str) -> Result<(), E> {
     if field.kind == Kind::Bool {
         let value = match key {
             "true" => 1,

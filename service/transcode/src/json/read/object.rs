@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use super::list::{ListSeed, MapSeed};
 use super::scalar::SingleSeed;
 use super::union::UnionSeed;
-use super::{Context, Mode, Outcome, RAW_DEPTH, Segment, depth};
+use super::{Context, Outcome, Segment, depth};
 use crate::json::plan::{Field, Form, Kind, Label, Member, Message, MessageId};
+use crate::json::reading::Mode;
 use crate::json::well_known;
 use crate::json::wire::{WireType, close, open, put_bytes};
 use crate::options::Unset;
@@ -26,6 +27,7 @@ impl<'de> DeserializeSeed<'de> for MessageSeed<'_, '_> {
     type Value = Outcome;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Outcome, D::Error> {
+        self.context.enter(1)?;
         let start = self.nested.then(|| open(self.context.out));
         let plan = self.context.plan(self.message);
         let outcome = match plan.well_known {
@@ -35,6 +37,7 @@ impl<'de> DeserializeSeed<'de> for MessageSeed<'_, '_> {
         if let Some(start) = start {
             close(self.context.out, start);
         }
+        self.context.leave(1);
         Ok(outcome)
     }
 }
@@ -62,7 +65,7 @@ impl<'de> Visitor<'de> for MessageVisitor<'_, '_> {
 }
 
 /// Reads the members of `map` as the fields of `plan`, without a length.
-pub(super) fn read_object<'de, 'a, A: MapAccess<'de>>(
+pub(in crate::json) fn read_object<'de, 'a, A: MapAccess<'de>>(
     context: &mut Context<'a>,
     plan: &'a Message,
     mut map: A,
@@ -241,7 +244,7 @@ impl<'a> ObjectReader<'a> {
             map.next_value::<serde::de::IgnoredAny>()?;
         } else {
             let raw: &RawValue = map.next_value()?;
-            check_depth(raw)?;
+            check_depth(context, raw)?;
             self.keep(context, name, raw.get());
         }
         context.path.pop();
@@ -343,10 +346,10 @@ impl<'de> DeserializeSeed<'de> for FieldSeed<'_, '_, '_> {
 }
 
 /// Refuses raw JSON that nests so deep that another reader of it might not survive.
-pub(super) fn check_depth<E: Error>(raw: &RawValue) -> Result<(), E> {
-    if depth(raw.get()) > RAW_DEPTH {
-        return Err(E::custom(format_args!("nested deeper than {RAW_DEPTH} levels")));
-    }
+pub(super) fn check_depth<E: Error>(context: &mut Context<'_>, raw: &RawValue) -> Result<(), E> {
+    let levels = depth(raw.get());
+    context.enter(levels)?;
+    context.leave(levels);
     Ok(())
 }
 

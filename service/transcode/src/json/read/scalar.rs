@@ -8,8 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 use super::object::{MessageSeed, check_depth};
-use super::{Context, Mode, Outcome};
+use super::{Context, Outcome};
 use crate::json::plan::{Enum, Field, Kind, Label};
+use crate::json::reading::Mode;
 use crate::json::wire::{WireType, put_bytes, put_varint, zigzag};
 
 /// Reads one value of a field: the field itself, or an element of its list.
@@ -28,7 +29,7 @@ impl<'de> DeserializeSeed<'de> for SingleSeed<'_, '_, '_> {
         let Self { context, field, tagged } = self;
         if field.raw {
             let raw = <&RawValue>::deserialize(deserializer)?;
-            check_depth(raw)?;
+            check_depth(context, raw)?;
             context.tag(field.number, WireType::Bytes);
             put_bytes(context.out, raw.get().as_bytes());
             return Ok(Outcome::Written);
@@ -141,7 +142,7 @@ impl ScalarVisitor<'_, '_, '_> {
             }
             Kind::Enum(id) => {
                 let plan = &self.context.plans.enums[id.0 as usize];
-                match plan.numbers.get(text) {
+                match plan.number(text) {
                     Some(number) => Ok(self.varint(i64::from(number) as u64)),
                     None if self.context.mode == Mode::Lenient => Ok(Outcome::Unknown(text.to_owned())),
                     None => Err(E::custom(unknown_enum(plan, text))),

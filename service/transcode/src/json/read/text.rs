@@ -23,9 +23,8 @@ impl<'de> Deserializer<'de> for Text<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match (self.kind, self.text) {
-            // The message is a wrapper, whose text may be a boolean as well.
-            (Kind::Bool | Kind::Message(_), "true") => visitor.visit_bool(true),
-            (Kind::Bool | Kind::Message(_), "false") => visitor.visit_bool(false),
+            (Kind::Bool, "true") => visitor.visit_bool(true),
+            (Kind::Bool, "false") => visitor.visit_bool(false),
             (Kind::Enum(_), text) if text.parse::<i32>().is_ok() => {
                 visitor.visit_i64(i64::from(text.parse::<i32>().unwrap_or_default()))
             }

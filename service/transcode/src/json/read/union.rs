@@ -5,8 +5,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unex
 use super::list::read_elements;
 use super::object::read_object;
 use super::scalar::{ScalarVisitor, unknown_enum};
-use super::{Context, Mode, Outcome};
+use super::{Context, Outcome};
 use crate::json::plan::{Kind, Message, Union};
+use crate::json::reading::Mode;
 use crate::json::wire::{WireType, close, open};
 
 /// Reads a value by its JSON type.
@@ -68,7 +69,7 @@ impl<'de> Visitor<'de> for UnionSeed<'_, '_> {
             return Err(E::custom("not an enum"));
         };
         let plan = &self.context.plans.enums[id.0 as usize];
-        match (plan.numbers.get(text), self.union.string) {
+        match (plan.number(text), self.union.string) {
             (Some(_), _) => self.scalar(Some(enumeration), Unexpected::Str(text))?.visit_str(text),
             (None, Some(string)) => self.scalar(Some(string), Unexpected::Str(text))?.visit_str(text),
             (None, None) if self.context.mode == Mode::Lenient => Ok(Outcome::Unknown(text.to_owned())),
