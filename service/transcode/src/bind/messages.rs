@@ -145,7 +145,7 @@ impl Reader {
         let start = out.len();
         let (plans, input) = (&self.shared.plans, self.route.method.input);
         let read = match self.route.body {
-            BodyPart::Field(field) => plans.read_field(input, field, text, out),
+            BodyPart::Field(field) => plans.read_field(input, field, text, Mode::Strict, out),
             BodyPart::Whole | BodyPart::None => plans.read(input, text, Mode::Strict, out),
         };
         read.map_err(|error| at(self.index, &error))?;
