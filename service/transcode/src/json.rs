@@ -189,9 +189,14 @@ impl Plans {
     #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
     pub(crate) fn is_query_text(&self, message: MessageId, field: u16) -> bool {
         let field = &self.plan(message).fields[usize::from(field)];
-        match (field.label, field.kind) {
-            (plan::Label::Map, plan::Kind::Message(entry)) => self.is_query_text(entry, 1),
-            (_, plan::Kind::Message(child)) => {
+        let value = match (field.label, field.kind) {
+            (plan::Label::Map, plan::Kind::Message(entry)) => {
+                self.plan(entry).fields.last().map_or(field, |value| value)
+            }
+            _ => field,
+        };
+        match value.kind {
+            plan::Kind::Message(child) => {
                 self.plan(child).well_known.is_some_and(|kind| kind.is_text() || kind.is_json())
             }
             _ => true,
