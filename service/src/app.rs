@@ -134,10 +134,13 @@ async fn services(
 /// The contract, ready to be served.
 fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
     let limits = transcode::Config {
-        max_body: config.server.body_limit,
-        body_idle_timeout: config.server.body_timeout,
+        limits: transcode::Limits {
+            max_body: config.server.body_limit,
+            body_idle_timeout: config.server.body_timeout,
+            max_timeout: config.server.request_timeout,
+            ..transcode::Limits::default()
+        },
         keep_alive: config.server.stream_keep_alive,
-        max_timeout: config.server.request_timeout,
         // OpenAI's clients escape the slashes in a model's name.
         fully_decode_reserved_expansion: true,
         // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.

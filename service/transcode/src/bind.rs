@@ -30,6 +30,7 @@ use tower_service::Service;
 
 pub(crate) use self::content::Content;
 use self::fault::Fault;
+use crate::admission::{self, Gauge, Permit, Share};
 use crate::json::ReadError;
 use crate::options::ErrorShape;
 use crate::route::{Method, Route};
@@ -95,15 +96,23 @@ where
         std::mem::swap(&mut inner, &mut self.inner);
         let shared = self.shared.clone();
         Box::pin(async move {
+            // Held until the service has answered: by then it has the message in a form of its own.
+            let mut share = Share::new(&shared.in_flight);
             let admitted = match request.extensions_mut().remove::<Pending>() {
-                Some(pending) => shared.bind(pending, &mut request).await.map(Some),
-                None => shared.check(&mut request).await.map(|()| None),
+                Some(pending) => shared.bind(pending, &mut request, &mut share).await.map(Some),
+                None => shared.check(&mut request, &mut share).await.map(|()| None),
             };
-            let called = match admitted {
-                Ok(called) => called,
+            let opened = admitted.and_then(|called| {
+                let method = called.as_ref().map(|bound| &bound.method);
+                let method = method.or_else(|| shared.routes.method(request.uri().path()));
+                let permits = method.map_or(Ok([None, None]), |method| shared.open(method))?;
+                Ok((called, permits))
+            });
+            let (called, permits) = match opened {
+                Ok(opened) => opened,
                 Err(refusal) => return Ok(refusal.into_grpc()),
             };
-            let mut response = inner.call(request).await?;
+            let mut response = inner.call(request).await?.map(|body| admission::hold(body, permits));
             if let Some(Bound { method, fault }) = called {
                 if let Some(fault) = fault {
                     response = fault.hold(response);
@@ -121,6 +130,21 @@ struct Bound {
     method: Arc<Method>,
     /// Where a request stream's fault will stand.
     fault: Option<Fault>,
+}
+
+impl Shared {
+    /// Permits for one more open call of the method.
+    fn open(&self, method: &Method) -> Result<[Option<Permit>; 2], Refusal> {
+        let take = |gauge: &Gauge, what: &str| {
+            let full = || format!("too many {what} are open; the limit is {}", gauge.limit());
+            gauge.take(1).ok_or_else(|| Status::resource_exhausted(full()))
+        };
+        let streams = method.client_streaming || method.server_streaming;
+        Ok([
+            method.open.as_ref().map(|gauge| take(gauge, "calls of this method")).transpose()?,
+            streams.then(|| take(&self.streams, "streams")).transpose()?,
+        ])
+    }
 }
 
 /// Why the gate stays shut.

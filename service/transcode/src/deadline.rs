@@ -1,20 +1,9 @@
-//! Deadlines: read off the request, put into its extensions, and enforced to the last message of the answer.
+//! Deadlines, as a request's headers ask for them. They are held elsewhere.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body::Frame;
-use tokio::time::Sleep;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
-use tonic::body::Body;
-use tower_service::Service;
-
-use crate::status::grpc_response;
 
 /// gRPC's own header. Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -87,89 +76,6 @@ pub(crate) fn format_grpc(timeout: Duration) -> HeaderValue {
 /// The status of a call whose deadline has passed.
 pub(crate) fn exceeded() -> Status {
     Status::deadline_exceeded("the deadline has passed")
-}
-
-/// Holds what it wraps to the deadline in a request's extensions, also in the middle of a streamed answer.
-#[derive(Debug, Clone)]
-pub(crate) struct Timed<S> {
-    inner: S,
-}
-
-impl<S> Timed<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
-impl<S> Service<Request<Body>> for Timed<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let call = self.inner.call(request);
-        let Some(deadline) = deadline else {
-            return Box::pin(call);
-        };
-        Box::pin(async move {
-            match tokio::time::timeout_at(deadline.0.into(), call).await {
-                Ok(response) => Ok(response?.map(|body| Body::new(DeadlineBody::new(body, deadline)))),
-                Err(_) => Ok(grpc_response(exceeded(), None)),
-            }
-        })
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// The body of a gRPC answer that ends with DEADLINE_EXCEEDED when its time is up.
-    struct DeadlineBody {
-        #[pin]
-        body: Option<Body>,
-        #[pin]
-        sleep: Sleep,
-    }
-}
-
-impl DeadlineBody {
-    fn new(body: Body, deadline: Deadline) -> Self {
-        Self { body: Some(body), sleep: tokio::time::sleep_until(deadline.0.into()) }
-    }
-}
-
-impl http_body::Body for DeadlineBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
-        };
-        if let Poll::Ready(frame) = body.poll_frame(context) {
-            return Poll::Ready(frame);
-        }
-        std::task::ready!(this.sleep.poll(context));
-        // Dropping the inner body is what cancels the call.
-        this.body.set(None);
-        let mut trailers = HeaderMap::new();
-        if let Err(status) = exceeded().add_header(&mut trailers) {
-            return Poll::Ready(Some(Err(status)));
-        }
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
-    }
 }
 
 #[cfg(test)]

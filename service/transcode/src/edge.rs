@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -17,13 +18,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::bind::{Content, Pending};
-use crate::deadline::{self, Timed};
+use crate::compress;
+use crate::deadline;
+use crate::metadata;
 use crate::options::ErrorShape;
 use crate::protocol::Protocol;
 use crate::render;
 use crate::route::Found;
 use crate::status::{grpc_response, http_response};
 use crate::transcoder::Shared;
+use crate::watch::Watch;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -43,14 +47,14 @@ impl<S> Layer<S> for TranscodeLayer {
     type Service = Transcode<S>;
 
     fn layer(&self, inner: S) -> Transcode<S> {
-        Transcode { inner: Timed::new(inner), shared: self.shared.clone() }
+        Transcode { inner: Watch::new(inner, self.shared.clone()), shared: self.shared.clone() }
     }
 }
 
 /// Answers gRPC, gRPC-Web and HTTP with JSON from `S`, which answers gRPC.
 #[derive(Debug, Clone)]
 pub struct Transcode<S> {
-    inner: Timed<S>,
+    inner: Watch<S>,
     shared: Arc<Shared>,
 }
 
@@ -73,31 +77,38 @@ where
         let mut request = request.map(Body::new);
         let protocol = classify(request.headers());
         request.extensions_mut().insert(protocol);
-        let deadline = deadline::of(request.headers(), self.shared.config.max_timeout);
-        if let Ok(Some(deadline)) = deadline {
-            request.extensions_mut().insert(deadline);
+        let config = &self.shared.config;
+        if let Err((http, status)) = check_head(&request, config.max_url, config.max_headers) {
+            let response = match protocol {
+                Protocol::Rest => http_response(self.shared.error_shape, &status, Some(http)),
+                _ => grpc_response(status, None),
+            };
+            return Box::pin(std::future::ready(Ok(response)));
         }
-        match (protocol, deadline.err()) {
-            (Protocol::Rest, bad_deadline) => {
-                let inner = self.take();
-                let shared = self.shared.clone();
-                Box::pin(async move { Ok(rest(&shared, inner, request, bad_deadline).await) })
-            }
-            (Protocol::Grpc, _) if request.version() < Version::HTTP_2 => {
-                let status = Status::invalid_argument("gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web or JSON");
-                let response = http_response(self.shared.error_shape, &status, Some(StatusCode::BAD_REQUEST));
-                Box::pin(std::future::ready(Ok(response)))
-            }
-            (_, Some(status)) => Box::pin(std::future::ready(Ok(grpc_response(status, None)))),
-            (Protocol::Grpc, None) => Box::pin(self.inner.call(request)),
-            (Protocol::GrpcWeb, None) => Box::pin(GrpcWebLayer::new().layer(self.take()).call(request)),
+        if protocol == Protocol::Rest {
+            let inner = self.take();
+            let shared = self.shared.clone();
+            return Box::pin(async move { Ok(rest(&shared, inner, request).await) });
+        }
+        if protocol == Protocol::Grpc && request.version() < Version::HTTP_2 {
+            let status = Status::invalid_argument("gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web or JSON");
+            let response = http_response(self.shared.error_shape, &status, Some(StatusCode::BAD_REQUEST));
+            return Box::pin(std::future::ready(Ok(response)));
+        }
+        let longest = self.shared.limits(request.uri().path()).max_timeout;
+        if let Err(status) = set_deadline(&mut request, longest) {
+            return Box::pin(std::future::ready(Ok(grpc_response(status, None))));
+        }
+        match protocol {
+            Protocol::GrpcWeb => Box::pin(GrpcWebLayer::new().layer(self.take()).call(request)),
+            _ => Box::pin(self.inner.call(request)),
         }
     }
 }
 
 impl<S: Clone> Transcode<S> {
     /// The inner service, which is ready; its clone waits for the next call.
-    fn take(&mut self) -> Timed<S> {
+    fn take(&mut self) -> Watch<S> {
         let clone = self.inner.clone();
         std::mem::replace(&mut self.inner, clone)
     }
@@ -118,13 +129,33 @@ fn classify(headers: &HeaderMap) -> Protocol {
     }
 }
 
+/// Refuses what is too long before anything looks at it.
+fn check_head(request: &Request<Body>, max_url: usize, max_headers: usize) -> Result<(), (StatusCode, Status)> {
+    let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+    if url > max_url {
+        let status =
+            Status::invalid_argument(format!("the path with query is longer than the limit of {max_url} bytes"));
+        return Err((StatusCode::URI_TOO_LONG, status));
+    }
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers > max_headers {
+        let status =
+            Status::resource_exhausted(format!("the headers are larger than the limit of {max_headers} bytes"));
+        return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, status));
+    }
+    Ok(())
+}
+
+/// Puts the deadline that the headers ask for into the request's extensions.
+fn set_deadline(request: &mut Request<Body>, longest: Option<Duration>) -> Result<(), Status> {
+    if let Some(deadline) = deadline::of(request.headers(), longest)? {
+        request.extensions_mut().insert(deadline);
+    }
+    Ok(())
+}
+
 /// Serves one HTTP request with JSON.
-async fn rest<S>(
-    shared: &Arc<Shared>,
-    mut inner: Timed<S>,
-    mut request: Request<Body>,
-    bad_deadline: Option<Status>,
-) -> Response<Body>
+async fn rest<S>(shared: &Arc<Shared>, mut inner: Watch<S>, mut request: Request<Body>) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
     S::Future: Send + 'static,
@@ -139,50 +170,31 @@ where
         Found::Nothing => return nothing(shared.error_shape, &request),
     };
     let shape = route.method.error_shape;
-    if let Some(status) = bad_deadline {
+    if let Err(status) = set_deadline(&mut request, route.method.limits.max_timeout) {
         return http_response(shape, &status, None);
     }
-    let content = match Content::of(shared, &route, &request) {
+    let content = match Content::of(&route, &request) {
         Ok(content) => content,
         Err(refusal) => return refusal.into_http(shape),
     };
     let uri = std::mem::replace(request.uri_mut(), Uri::from(route.method.path.clone()));
     *request.method_mut() = Verb::POST;
     *request.version_mut() = Version::HTTP_2;
-    to_metadata(request.headers_mut());
+    let accepted = request.headers_mut().remove(header::ACCEPT_ENCODING);
+    if let Err(status) = metadata::of_request(request.headers_mut(), shared.config.request_headers.as_ref()) {
+        return http_response(shape, &status, None);
+    }
     request.extensions_mut().insert(Pending { route: route.clone(), uri, content });
     let answer = match inner.call(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
     };
-    let mut response = render::answer(shared, &route, answer).await;
+    let response = render::answer(shared, &route, answer).await;
+    let mut response = compress::answer(accepted, response, shared.config.compress_from).await;
     if head {
         *response.body_mut() = Body::empty();
     }
     response
-}
-
-/// Turns the headers of an HTTP request into the metadata of a gRPC request: what belongs to the connection or to the
-/// JSON body goes, everything else stays.
-fn to_metadata(headers: &mut HeaderMap) {
-    for name in [
-        header::ACCEPT,
-        header::ACCEPT_ENCODING,
-        header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::EXPECT,
-        header::HOST,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("grpc-accept-encoding"),
-        HeaderName::from_static("grpc-encoding"),
-    ] {
-        headers.remove(name);
-    }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
 }
 
 fn wrong_verb(shape: ErrorShape, verb: &Verb, mut allowed: Vec<Verb>) -> Response<Body> {

@@ -1,11 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod bind;
+mod compress;
 pub mod cors;
 mod deadline;
 mod edge;
 mod frame;
 pub mod json;
+mod limits;
+mod metadata;
 mod options;
 mod protocol;
 mod remote;
@@ -14,10 +18,13 @@ mod route;
 mod services;
 mod status;
 mod transcoder;
+mod watch;
 
 pub use self::bind::{Bind, BindLayer};
 pub use self::deadline::{Deadline, TIMEOUT_HEADER};
 pub use self::edge::{Transcode, TranscodeLayer};
+pub use self::limits::Limits;
+pub use self::metadata::HeaderFilter;
 pub use self::options::ErrorShape;
 pub use self::protocol::Protocol;
 pub use self::remote::{BadAddress, Remote};

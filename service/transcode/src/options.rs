@@ -54,6 +54,18 @@ pub(crate) struct MethodShape {
     /// The request's boolean field and the name of the streaming method.
     pub(crate) stream_twin: Option<(String, String)>,
     pub(crate) terminator: Option<String>,
+    pub(crate) limits: MethodLimits,
+}
+
+/// Limits of a method; what is `None` is as for all methods.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MethodLimits {
+    pub(crate) max_body_bytes: Option<u64>,
+    pub(crate) body_idle_timeout_ms: Option<u64>,
+    pub(crate) max_timeout_ms: Option<u64>,
+    pub(crate) first_message_timeout_ms: Option<u64>,
+    pub(crate) answer_idle_timeout_ms: Option<u64>,
+    pub(crate) max_open: Option<u64>,
 }
 
 /// Options of a file.
@@ -164,6 +176,23 @@ pub(crate) fn method(method: &MethodDescriptor) -> MethodShape {
     MethodShape {
         stream_twin: (!twin.0.is_empty() && !twin.1.is_empty()).then_some(twin),
         terminator: (!terminator.is_empty()).then_some(terminator),
+        limits: match message.get_field_by_name("limits").as_deref() {
+            Some(Value::Message(message)) => limits(message),
+            _ => MethodLimits::default(),
+        },
+    }
+}
+
+fn limits(message: &DynamicMessage) -> MethodLimits {
+    let number =
+        |field: &str| message.has_field_by_name(field).then(|| message.get_field_by_name(field)?.as_u64()).flatten();
+    MethodLimits {
+        max_body_bytes: number("max_body_bytes"),
+        body_idle_timeout_ms: number("body_idle_timeout_ms"),
+        max_timeout_ms: number("max_timeout_ms"),
+        first_message_timeout_ms: number("first_message_timeout_ms"),
+        answer_idle_timeout_ms: number("answer_idle_timeout_ms"),
+        max_open: number("max_open"),
     }
 }
 

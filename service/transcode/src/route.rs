@@ -24,7 +24,9 @@ pub use self::service_config::ServiceConfig;
 use self::template::Template;
 pub(crate) use self::template::check_escapes;
 use self::tree::Tree;
+use crate::admission::Gauge;
 use crate::json::{MessageId, Plans};
+use crate::limits::Limits;
 use crate::options::{self, ErrorShape};
 
 /// A route table cannot be built: a rule is not well-formed, names a field that is not there, or two rules clash.
@@ -55,6 +57,9 @@ pub(crate) struct Method {
     /// The text of a last event that marks the normal end of a stream.
     pub(crate) terminator: Option<String>,
     pub(crate) error_shape: ErrorShape,
+    pub(crate) limits: Limits,
+    /// The calls that are open, where their number is limited.
+    pub(crate) open: Option<Gauge>,
 }
 
 impl Method {
@@ -154,6 +159,10 @@ pub(crate) struct Sources {
     pub(crate) service_config: ServiceConfig,
     /// Whether a method without a rule is served at `POST /package.Service/Method`.
     pub(crate) default_routes: bool,
+    /// The limits of every method.
+    pub(crate) limits: Limits,
+    /// The limits of single methods, `package.Service/Method`.
+    pub(crate) overrides: HashMap<String, Limits>,
 }
 
 impl Sources {
@@ -170,15 +179,17 @@ impl Sources {
         }
     }
 
-    /// A rule for a method that is not there is a misspelling.
-    #[cfg(feature = "service-config")]
+    /// A rule or a limit for a method that is not there is a misspelling.
     fn check(&self, methods: &HashMap<String, Arc<Method>>) -> Result<(), RouteError> {
-        match self.service_config.methods().find(|name| !methods.contains_key(&format!("/{name}"))) {
-            Some(name) => {
-                Err(RouteError::new(name, "the service config has a rule for this method, which is not there"))
+        let names = self.overrides.keys().map(|name| (name.as_str(), "limits are given for"));
+        #[cfg(feature = "service-config")]
+        let names = names.chain(self.service_config.methods().map(|name| (name, "the service config has a rule for")));
+        for (name, what) in names {
+            if !methods.contains_key(&format!("/{name}")) {
+                return Err(RouteError::new(name, format!("{what} this method, which is not there")));
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 }
 
@@ -188,10 +199,9 @@ impl Routes {
         let descriptors: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
         let mut methods = HashMap::new();
         for descriptor in &descriptors {
-            let method = method(descriptor, plans)?;
+            let method = method(descriptor, plans, sources)?;
             methods.insert(method.path.as_str().to_owned(), Arc::new(method));
         }
-        #[cfg(feature = "service-config")]
         sources.check(&methods)?;
         let mut tree = Tree::default();
         for descriptor in &descriptors {
@@ -233,14 +243,17 @@ impl Routes {
     }
 }
 
-fn method(descriptor: &MethodDescriptor, plans: &Plans) -> Result<Method, RouteError> {
+fn method(descriptor: &MethodDescriptor, plans: &Plans, sources: &Sources) -> Result<Method, RouteError> {
     let service = descriptor.parent_service();
     let full_name = format!("{}/{}", service.full_name(), descriptor.name());
     let message = |name: &str| {
         plans.message(name).ok_or_else(|| RouteError::new(&full_name, format!("the message {name} is not known")))
     };
     let path = format!("/{full_name}");
+    let limits = sources.overrides.get(&full_name).cloned().unwrap_or_else(|| sources.limits.of(descriptor));
     Ok(Method {
+        open: limits.max_open.map(Gauge::new),
+        limits,
         input: message(descriptor.input().full_name())?,
         output: message(descriptor.output().full_name())?,
         path: path.parse().map_err(|_| RouteError::new(&full_name, "the name is not a path"))?,

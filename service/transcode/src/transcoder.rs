@@ -10,9 +10,12 @@ use tonic::body::Body;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
+use crate::admission::Gauge;
 use crate::bind::{Bind, BindLayer};
 use crate::edge::{Transcode, TranscodeLayer};
 use crate::json::{PlanError, Plans};
+use crate::limits::Limits;
+use crate::metadata::HeaderFilter;
 use crate::options::ErrorShape;
 use crate::route::{RouteError, RouteInfo, Routes, Sources};
 
@@ -29,13 +32,24 @@ pub enum UnknownQuery {
 /// Limits and policies.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The largest request body, and the largest gRPC request message, in bytes. Beyond: 413, RESOURCE_EXHAUSTED.
-    /// Default: 4 MiB.
-    pub max_body: usize,
-    /// How long a request body may pause before the request is given up: 408, DEADLINE_EXCEEDED. Default: 30 s.
-    pub body_idle_timeout: Duration,
-    /// How long a call may take at most, whatever its caller says: 504, DEADLINE_EXCEEDED. Default: no limit.
-    pub max_timeout: Option<Duration>,
+    /// The limits of every method; single methods may have their own.
+    pub limits: Limits,
+    /// The longest path with query, in bytes. Beyond: 414, INVALID_ARGUMENT. Default: 8 KiB.
+    pub max_url: usize,
+    /// The most that names and values of a request's headers may have together, in bytes. Beyond: 431,
+    /// RESOURCE_EXHAUSTED. Default: 32 KiB.
+    pub max_headers: usize,
+    /// How many calls with a streamed request or answer may be open at once. Beyond: 429, RESOURCE_EXHAUSTED.
+    /// Default: 65,536.
+    pub max_open_streams: usize,
+    /// How many bytes of request bodies may be in memory at once, over all calls. Beyond: 429, RESOURCE_EXHAUSTED.
+    /// Default: 256 MiB.
+    pub max_in_flight: usize,
+    /// From how many bytes on an answer that is no stream is compressed, for clients that take it; never where `None`.
+    /// Default: 1 KiB.
+    pub compress_from: Option<usize>,
+    /// Which request headers become metadata. Default: all that are not about the connection or the body's encoding.
+    pub request_headers: Option<HeaderFilter>,
     /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it.
     /// Default: 15 s.
     pub keep_alive: Duration,
@@ -55,9 +69,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_body: 4 << 20,
-            body_idle_timeout: Duration::from_secs(30),
-            max_timeout: None,
+            limits: Limits::default(),
+            max_url: 8 << 10,
+            max_headers: 32 << 10,
+            max_open_streams: 65_536,
+            max_in_flight: 256 << 20,
+            compress_from: Some(1 << 10),
+            request_headers: None,
             keep_alive: Duration::from_secs(15),
             fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
@@ -92,6 +110,17 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// What a request that matches no route is answered in.
     pub(crate) error_shape: ErrorShape,
+    /// The streams that are open.
+    pub(crate) streams: Gauge,
+    /// The bytes of request bodies that are in memory.
+    pub(crate) in_flight: Gauge,
+}
+
+impl Shared {
+    /// The limits of the RPC on this path, such as `/package.Service/Method`.
+    pub(crate) fn limits(&self, path: &str) -> &Limits {
+        self.routes.method(path).map_or(&self.config.limits, |method| &method.limits)
+    }
 }
 
 impl Transcoder {
@@ -115,7 +144,7 @@ impl Transcoder {
 
     /// Everything that can be chosen, one by one.
     pub fn builder(descriptor_set: &[u8]) -> TranscoderBuilder<'_> {
-        TranscoderBuilder { descriptor_set, config: Config::default(), sources: Sources::default() }
+        TranscoderBuilder { descriptor_set, config: Config::default(), sources: Sources::default(), limits: Vec::new() }
     }
 
     /// The JSON plans of the descriptor set.
@@ -152,15 +181,23 @@ impl Transcoder {
 }
 
 /// Chooses what a [`Transcoder`] does before it is built.
-#[derive(Debug)]
 #[must_use]
 pub struct TranscoderBuilder<'a> {
     descriptor_set: &'a [u8],
     config: Config,
     sources: Sources,
+    limits: Vec<(String, ChangeLimits<'a>)>,
 }
 
-impl TranscoderBuilder<'_> {
+type ChangeLimits<'a> = Box<dyn FnOnce(&mut Limits) + 'a>;
+
+impl std::fmt::Debug for TranscoderBuilder<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("TranscoderBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl<'a> TranscoderBuilder<'a> {
     /// Limits and policies.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -174,12 +211,19 @@ impl TranscoderBuilder<'_> {
         self
     }
 
+    /// Changes the limits of one method, `package.Service/Method`, over what its options say.
+    pub fn limits(mut self, method: impl Into<String>, change: impl FnOnce(&mut Limits) + 'a) -> Self {
+        self.limits.push((method.into(), Box::new(change)));
+        self
+    }
+
     /// The transcoder.
     ///
     /// # Errors
     /// When the set is not readable, options contradict each other, or HTTP rules clash; the error names the element.
     pub fn build(self) -> Result<Transcoder, BuildError> {
-        let Self { descriptor_set, mut config, mut sources } = self;
+        #[cfg_attr(not(feature = "service-config"), expect(unused_mut, reason = "only a service config changes it"))]
+        let Self { descriptor_set, mut config, mut sources, limits } = self;
         let pool = DescriptorPool::decode(descriptor_set)
             .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
         let plans = Arc::new(Plans::from_pool(&pool, config.enum_case_insensitive)?);
@@ -188,8 +232,26 @@ impl TranscoderBuilder<'_> {
         if let Some(fully) = sources.service_config.fully_decode_reserved_expansion() {
             config.fully_decode_reserved_expansion = fully;
         }
+        sources.limits = config.limits.clone();
+        sources.overrides = limits
+            .into_iter()
+            .map(|(name, change)| {
+                let mut limits = method_limits(&pool, &name, &config.limits);
+                change(&mut limits);
+                (name, limits)
+            })
+            .collect();
         let routes = Routes::compile(&pool, &plans, &sources)?;
         let error_shape = routes.error_shape();
-        Ok(Transcoder { shared: Arc::new(Shared { plans, routes, config, error_shape }) })
+        let (streams, in_flight) = (Gauge::new(config.max_open_streams), Gauge::new(config.max_in_flight));
+        Ok(Transcoder { shared: Arc::new(Shared { plans, routes, config, error_shape, streams, in_flight }) })
     }
+}
+
+/// The limits of a method as its options have them.
+fn method_limits(pool: &DescriptorPool, name: &str, general: &Limits) -> Limits {
+    let method = name.split_once('/').and_then(|(service, method)| {
+        pool.get_service_by_name(service)?.methods().find(|descriptor| descriptor.name() == method)
+    });
+    method.map_or_else(|| general.clone(), |method| general.of(&method))
 }

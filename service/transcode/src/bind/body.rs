@@ -9,15 +9,23 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::Refusal;
+use crate::admission::Share;
 
-/// Reads a body to its end: no more than `limit` bytes, no pause longer than `idle`.
-pub(super) async fn read_body(mut body: Body, limit: usize, idle: Duration) -> Result<Bytes, Refusal> {
+/// Reads a body to its end: no more than `limit` bytes, no pause longer than `idle`. What is in memory is counted in
+/// `share`, for as long as the caller keeps it.
+pub(super) async fn read_body(
+    mut body: Body,
+    limit: usize,
+    idle: Duration,
+    share: &mut Share,
+) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(data) = next_chunk(&mut body, idle).await? {
         if first.len() + all.len() + data.len() > limit {
             return Err(too_large(limit));
         }
+        share.grow(data.len())?;
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {

@@ -10,7 +10,6 @@ use super::body::too_large;
 use super::coding::Coding;
 use super::messages::{self, Layout};
 use crate::route::{BodyPart, Route};
-use crate::transcoder::Shared;
 
 /// The content codings that a body may come in, for `accept-encoding` in a refusal (RFC 9110, section 12.5.3).
 const CODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
@@ -26,7 +25,7 @@ pub(crate) struct Content {
 impl Content {
     /// Reads the headers of a request for `route`; refuses a body by them alone: of a type that the route does not take,
     /// encoded in an unknown way, or too large.
-    pub(crate) fn of(shared: &Shared, route: &Route, request: &Request<Body>) -> Result<Self, Refusal> {
+    pub(crate) fn of(route: &Route, request: &Request<Body>) -> Result<Self, Refusal> {
         let headers = request.headers();
         if route.body == BodyPart::None || http_body::Body::is_end_stream(request.body()) {
             return Ok(Self::default());
@@ -42,8 +41,8 @@ impl Content {
             return Ok(Self { coding, layout });
         }
         let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > shared.config.max_body as u64) {
-            return Err(too_large(shared.config.max_body));
+        if length.is_some_and(|length| length > route.method.limits.max_body as u64) {
+            return Err(too_large(route.method.limits.max_body));
         }
         Ok(Self { coding, layout })
     }

@@ -8,12 +8,13 @@ use tonic::{Code, Status};
 use super::Refusal;
 use super::body::{read_body, too_large};
 use super::compressed::Compression;
+use crate::admission::Share;
 use crate::frame;
 use crate::transcoder::Shared;
 
 impl Shared {
     /// Checks the one message of a gRPC request; requests that stream are left to the service.
-    pub(super) async fn check(&self, request: &mut Request<Body>) -> Result<(), Refusal> {
+    pub(super) async fn check(&self, request: &mut Request<Body>, share: &mut Share) -> Result<(), Refusal> {
         let Some(method) = self.routes.method(request.uri().path()) else {
             return Ok(());
         };
@@ -21,9 +22,10 @@ impl Shared {
             return Ok(());
         }
         let compression = Compression::take(request.headers_mut())?;
-        let limit = self.config.max_body;
+        let limits = &method.limits;
+        let limit = limits.max_body;
         let body = std::mem::take(request.body_mut());
-        let bytes = read_body(body, limit.saturating_add(frame::HEADER), self.config.body_idle_timeout).await?;
+        let bytes = read_body(body, limit.saturating_add(frame::HEADER), limits.body_idle_timeout, share).await?;
         let Some(header) = bytes.first_chunk::<{ frame::HEADER }>() else {
             let problem = if bytes.is_empty() { "the request holds no message" } else { "the message is cut short" };
             let code = if bytes.is_empty() { Code::Unimplemented } else { Code::InvalidArgument };

@@ -52,7 +52,7 @@ pub(super) fn body(
     body: Body,
     fault: Fault,
 ) -> Body {
-    let splitter = Splitter::new(layout, shared.config.max_body);
+    let splitter = Splitter::new(layout, route.method.limits.max_body);
     let reader = Reader { shared, route, uri: Some(uri), splitter, body: Some(body), index: 0, failed: None, fault };
     let frames = futures_util::stream::unfold(reader, |mut reader| async move {
         let frame = reader.next().await?;
@@ -110,7 +110,7 @@ impl Reader {
     /// Reads more; at the end of the body, converts what only the end completes. `None` where it had ended before.
     async fn fetch(&mut self, out: &mut Vec<u8>) -> Option<Result<(), Refusal>> {
         let body = self.body.as_mut()?;
-        Some(match next_chunk(body, self.shared.config.body_idle_timeout).await {
+        Some(match next_chunk(body, self.route.method.limits.body_idle_timeout).await {
             Ok(Some(data)) => {
                 self.splitter.push(data);
                 Ok(())

@@ -12,6 +12,7 @@ use super::body::{read_body, too_large};
 use super::coding::Decoded;
 use super::fault::Fault;
 use super::{Bound, Pending, Refusal, messages, query};
+use crate::admission::Share;
 use crate::frame;
 use crate::json::Mode;
 use crate::route::{BodyPart, Route};
@@ -23,6 +24,7 @@ impl Shared {
         self: &Arc<Self>,
         pending: Pending,
         request: &mut Request<Body>,
+        share: &mut Share,
     ) -> Result<Bound, Refusal> {
         let Pending { route, uri, content } = pending;
         let mut body = std::mem::take(request.body_mut());
@@ -38,9 +40,10 @@ impl Shared {
             *request.uri_mut() = Uri::from(method.path.clone());
             return Ok(Bound { method, fault: Some(fault) });
         }
+        let limits = &route.method.limits;
         let json = match route.body {
             BodyPart::None => Bytes::new(),
-            _ => read_body(body, self.config.max_body, self.config.body_idle_timeout).await?,
+            _ => read_body(body, limits.max_body, limits.body_idle_timeout, share).await?,
         };
         let input = route.method.input;
         let mut message = frame::start(json.len());

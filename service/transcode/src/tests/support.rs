@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 use tower_service::Service;
 
-use crate::{Config, Deadline, Protocol, Transcoder};
+use crate::{Config, Deadline, Limits, Protocol, Transcoder};
 
 pub(crate) const SCHEMA: &str = r#"
 syntax = "proto3";
@@ -150,7 +150,11 @@ impl Answer {
 }
 
 pub(crate) fn transcoder() -> Transcoder {
-    Transcoder::with_config(&descriptors(""), Config { max_body: 1000, ..Config::default() }).unwrap()
+    Transcoder::with_config(
+        &descriptors(""),
+        Config { limits: Limits { max_body: 1000, ..Limits::default() }, ..Config::default() },
+    )
+    .unwrap()
 }
 
 pub(crate) async fn send(request: Request<Full<Bytes>>) -> Answer {

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use tower::ServiceExt as _;
 
 use crate::tests::notes::{Board, transcoder};
-use crate::{Config, Transcoder};
+use crate::{Config, Limits, Transcoder};
 
 const ROOM: &str = "/v1/rooms/r/notes";
 
@@ -132,7 +132,7 @@ async fn an_error_after_the_first_answer_ends_the_answer() {
 
 #[tokio::test]
 async fn the_limit_holds_for_each_message_and_not_for_the_stream() {
-    let transcoder = transcoder(Config { max_body: 200, ..Config::default() });
+    let transcoder = transcoder(Config { limits: Limits { max_body: 200, ..Limits::default() }, ..Config::default() });
     let body = format!("{{\"text\":\"{}\"}}\n", "x".repeat(150)).repeat(50);
     let board = Board::default();
     let (status, _) = send(&board, transcoder.clone(), ROOM, "application/json", pieces(&body, 1000)).await;
