@@ -190,7 +190,10 @@ async fn a_body_is_not_read_ahead_of_the_handler() {
 
 #[tokio::test]
 async fn a_body_that_pauses_too_long_is_given_up() {
-    let config = Config { body_idle_timeout: Duration::from_millis(30), ..Config::default() };
+    let config = Config {
+        limits: Limits { body_idle_timeout: Duration::from_millis(30), ..Limits::default() },
+        ..Config::default()
+    };
     let pieces = pieces("{}\n", 3).chain(futures_util::stream::pending());
     let (status, json) = send(&Board::default(), transcoder(config), ROOM, "application/json", pieces).await;
     assert_eq!((status.as_u16(), &json["status"]), (408, &"DEADLINE_EXCEEDED".into()), "{json}");
