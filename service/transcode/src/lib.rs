@@ -11,6 +11,7 @@ pub mod json;
 mod limits;
 mod metadata;
 mod options;
+pub mod pages;
 mod protocol;
 mod remote;
 mod render;
