@@ -1,0 +1,10 @@
+//! Compiles the protos without protoc, and keeps the descriptor set for transcoders: ours and others.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let mut compiler = protox::Compiler::new(["proto", transcode::PROTO_DIR])?;
+    compiler.include_imports(true).include_source_info(false).open_files(["testing.proto", "probe.proto"])?;
+    std::fs::write(format!("{}/descriptors.bin", std::env::var("OUT_DIR")?), compiler.encode_file_descriptor_set())?;
+    tonic_prost_build::configure().build_client(false).compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
