@@ -1,6 +1,7 @@
 //! Claims about the transcoder as a whole, through its front door. A file for each part of it; `support` is shared.
 
 mod binding;
+mod limits;
 mod metadata;
 pub(crate) mod notes;
 mod protocols;
