@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prost_reflect::MethodDescriptor;
 
-use crate::options;
+use crate::{json, options};
 
 /// The limits of an RPC.
 ///
@@ -17,6 +17,8 @@ pub struct Limits {
     /// The largest request body once it is decompressed, and the largest message of a request stream, in bytes. Beyond:
     /// 413, RESOURCE_EXHAUSTED. Default: 4 MiB.
     pub max_body: usize,
+    /// How much the JSON of a body may hold: 400, INVALID_ARGUMENT.
+    pub json: json::Limits,
     /// How long a request body may pause before the request is given up: 408, DEADLINE_EXCEEDED. Default: 30 s.
     pub body_idle_timeout: Duration,
     /// How long a call may take at most, whatever its caller says: 504, DEADLINE_EXCEEDED. Default: no limit.
@@ -33,6 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_body: 4 << 20,
+            json: json::Limits::default(),
             body_idle_timeout: Duration::from_secs(30),
             max_timeout: None,
             first_message_timeout: None,
@@ -47,13 +50,18 @@ impl Limits {
     pub(crate) fn of(&self, method: &MethodDescriptor) -> Self {
         let own = options::method(method).limits;
         let millis = |own: Option<u64>, general| own.map(Duration::from_millis).or(general);
+        let count = |own: Option<u64>| own.map(|own| usize::try_from(own).unwrap_or(usize::MAX));
         Self {
-            max_body: own.max_body_bytes.map_or(self.max_body, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            max_body: count(own.max_body_bytes).unwrap_or(self.max_body),
+            json: json::Limits {
+                max_depth: count(own.max_json_depth).unwrap_or(self.json.max_depth),
+                max_items: count(own.max_json_items).unwrap_or(self.json.max_items),
+            },
             body_idle_timeout: own.body_idle_timeout_ms.map_or(self.body_idle_timeout, Duration::from_millis),
             max_timeout: millis(own.max_timeout_ms, self.max_timeout),
             first_message_timeout: millis(own.first_message_timeout_ms, self.first_message_timeout),
             answer_idle_timeout: millis(own.answer_idle_timeout_ms, self.answer_idle_timeout),
-            max_open: own.max_open.map(|count| usize::try_from(count).unwrap_or(usize::MAX)).or(self.max_open),
+            max_open: count(own.max_open).or(self.max_open),
         }
     }
 }

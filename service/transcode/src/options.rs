@@ -66,6 +66,8 @@ pub(crate) struct MethodLimits {
     pub(crate) first_message_timeout_ms: Option<u64>,
     pub(crate) answer_idle_timeout_ms: Option<u64>,
     pub(crate) max_open: Option<u64>,
+    pub(crate) max_json_depth: Option<u64>,
+    pub(crate) max_json_items: Option<u64>,
 }
 
 /// Options of a file.
@@ -193,6 +195,8 @@ fn limits(message: &DynamicMessage) -> MethodLimits {
         first_message_timeout_ms: number("first_message_timeout_ms"),
         answer_idle_timeout_ms: number("answer_idle_timeout_ms"),
         max_open: number("max_open"),
+        max_json_depth: number("max_json_depth"),
+        max_json_items: number("max_json_items"),
     }
 }
 

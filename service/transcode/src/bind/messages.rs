@@ -26,7 +26,7 @@ use super::body::{next_chunk, too_large};
 use super::fault::Fault;
 use super::{Refusal, invalid};
 use crate::frame;
-use crate::json::{Mode, ReadError};
+use crate::json::ReadError;
 use crate::route::{BodyPart, Route};
 use crate::transcoder::Shared;
 
@@ -143,10 +143,10 @@ impl Reader {
 
     fn fields(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
         let start = out.len();
-        let (plans, input) = (&self.shared.plans, self.route.method.input);
+        let (plans, input, limits) = (&self.shared.plans, self.route.method.input, self.route.method.limits.json);
         let read = match self.route.body {
-            BodyPart::Field(field) => plans.read_field(input, field, text, Mode::Strict, out),
-            BodyPart::Whole | BodyPart::None => plans.read(input, text, Mode::Strict, out),
+            BodyPart::Field(field) => plans.read_field(input, field, text, limits, out),
+            BodyPart::Whole | BodyPart::None => plans.read(input, text, limits, out),
         };
         read.map_err(|error| at(self.index, &error))?;
         match self.uri.take() {

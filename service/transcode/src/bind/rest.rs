@@ -14,7 +14,6 @@ use super::fault::Fault;
 use super::{Bound, Pending, Refusal, messages, query};
 use crate::admission::Share;
 use crate::frame;
-use crate::json::Mode;
 use crate::route::{BodyPart, Route};
 use crate::transcoder::Shared;
 
@@ -49,8 +48,8 @@ impl Shared {
         let mut message = frame::start(json.len());
         match route.body {
             _ if json.is_empty() => {}
-            BodyPart::Whole => self.plans.read(input, &json, Mode::Strict, &mut message)?,
-            BodyPart::Field(field) => self.plans.read_field(input, field, &json, Mode::Strict, &mut message)?,
+            BodyPart::Whole => self.plans.read(input, &json, limits.json, &mut message)?,
+            BodyPart::Field(field) => self.plans.read_field(input, field, &json, limits.json, &mut message)?,
             BodyPart::None => {}
         }
         self.bind_uri(&route, &uri, &mut message, frame::HEADER)?;

@@ -49,7 +49,7 @@ async fn a_method_has_limits_of_its_own_by_option_or_by_the_builder() {
         service Small {
           rpc Unary(e.Thing) returns (e.Thing) {
             option (google.api.http) = { post: "/v1/small" body: "*" };
-            option (transcode.v1.method).limits = { max_body_bytes: 20 first_message_timeout_ms: 30 };
+            option (transcode.v1.method).limits = { max_body_bytes: 20 first_message_timeout_ms: 30 max_json_items: 2 };
           }
         }"#;
     let set = descriptors(extra);
@@ -61,6 +61,9 @@ async fn a_method_has_limits_of_its_own_by_option_or_by_the_builder() {
     assert_eq!(call(&transcoder, post("/v1/small", "short")).await.status(), 200);
     assert_eq!(call(&transcoder, post("/v1/small", "longer than it")).await.status(), 413);
     assert_eq!(call(&transcoder, post("/v1/small", "never")).await.status(), 504);
+    let many =
+        Request::post("/v1/small").header("content-type", "application/json").body(Full::from("{\"many\":[1,2,3]}"));
+    assert_eq!(call(&transcoder, many.unwrap()).await.status(), 400);
     assert_eq!(call(&transcoder, post("/v1/ask", "longer than it")).await.status(), 200);
     assert_eq!(call(&transcoder, post("/v1/ask", "even longer than the other")).await.status(), 413);
     let error = Transcoder::builder(&set).limits("e.Echo/Unarz", |_| {}).build().unwrap_err().to_string();
