@@ -6,6 +6,6 @@
 mod command_line;
 mod contract;
 mod local;
-mod process;
+pub(crate) mod process;
 mod scripted;
 mod stubs;

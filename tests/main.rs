@@ -12,6 +12,7 @@ mod cancellation;
 mod clients;
 mod failures;
 mod harness;
+mod interop;
 mod lifecycle;
 mod local;
 mod pacing;

@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub(crate) mod http;
 pub(crate) mod protocol;
 pub(crate) mod server;
+pub(crate) mod transcoded;
 pub(crate) mod upstream;
 
 use std::{future::Future, time::Duration};

@@ -13,18 +13,18 @@ use std::{
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// A client that is about to run.
-pub(super) struct Client {
+pub(crate) struct Client {
     name: String,
     command: Command,
 }
 
 /// What a client did.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     name: String,
-    pub(super) success: bool,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// A child that does not outlive the test.
@@ -39,30 +39,35 @@ impl Drop for Running {
 
 impl Client {
     /// A script of `tests/clients/python`.
-    pub(super) fn python(script: &str) -> Self {
+    pub(crate) fn python(script: &str) -> Self {
         Self::python_tool(script).arg(root().join("tests/clients/python").join(script))
     }
 
     /// The Python that the scripts run with, to run a module of it.
-    pub(super) fn python_tool(name: &str) -> Self {
+    pub(crate) fn python_tool(name: &str) -> Self {
         // Scripts find each other, and leave nothing behind in the source tree.
         Self::new(name, &installed("python/bin/python")).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1")
     }
 
     /// A script of `tests/clients/node`.
-    pub(super) fn node(script: &str) -> Self {
+    pub(crate) fn node(script: &str) -> Self {
         let folder = root().join("tests/clients/node");
         assert!(folder.join("node_modules/openai").is_dir(), "the client for Node is not there; {WAY_OUT}");
         Self::new(script, Path::new("node")).arg(folder.join(script))
     }
 
     /// grpcurl.
-    pub(super) fn grpcurl() -> Self {
+    pub(crate) fn grpcurl() -> Self {
         Self::new("grpcurl", &installed("bin/grpcurl"))
     }
 
+    /// gRPC's interoperability client, in Go.
+    pub(crate) fn grpc_interop() -> Self {
+        Self::new("gRPC's interoperability client", &installed("interop/bin/client"))
+    }
+
     /// buf, run in the top folder.
-    pub(super) fn buf() -> Self {
+    pub(crate) fn buf() -> Self {
         Self::new("buf", &installed("python/bin/buf"))
     }
 
@@ -79,23 +84,23 @@ impl Client {
         Self { name: name.to_owned(), command }
     }
 
-    pub(super) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
-    pub(super) fn args<const N: usize>(mut self, arguments: [&str; N]) -> Self {
+    pub(crate) fn args<const N: usize>(mut self, arguments: [&str; N]) -> Self {
         self.command.args(arguments);
         self
     }
 
-    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// Runs it to its end.
-    pub(super) async fn run(mut self) -> Outcome {
+    pub(crate) async fn run(mut self) -> Outcome {
         let folder = tempfile::tempdir().unwrap();
         let output = |name: &str| folder.path().join(name);
         // Files, not pipes: nobody has to read while the client runs.
@@ -123,7 +128,7 @@ impl Client {
     }
 
     /// Runs it to its end, which must be a success; what it printed.
-    pub(super) async fn succeeds(self) -> String {
+    pub(crate) async fn succeeds(self) -> String {
         let outcome = self.run().await;
         assert!(outcome.success, "{outcome}");
         show(&outcome.stdout);
@@ -144,10 +149,10 @@ fn show(output: &str) {
     println!("{output}");
 }
 
-const WAY_OUT: &str = "run scripts/install-clients (make test does)";
+const WAY_OUT: &str = "run `make clients` (make test does)";
 
 /// The top folder of the project.
-pub(super) fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
