@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method as Verb, Request, Response, StatusCode, Uri, Version};
 use tonic::Status;
 use tonic::body::Body;
@@ -17,6 +17,7 @@ use tonic_web::GrpcWebLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::accept;
 use crate::bind::{Content, Pending};
 use crate::compress;
 use crate::deadline;
@@ -28,8 +29,6 @@ use crate::route::Found;
 use crate::status::{grpc_response, http_response};
 use crate::transcoder::Shared;
 use crate::watch::Watch;
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Wraps gRPC services so that they answer every protocol.
 #[derive(Debug, Clone)]
@@ -180,6 +179,7 @@ where
     let uri = std::mem::replace(request.uri_mut(), Uri::from(route.method.path.clone()));
     *request.method_mut() = Verb::POST;
     *request.version_mut() = Version::HTTP_2;
+    let wanted = accept::wanted(request.headers(), &route.method, route.twin.is_some());
     let accepted = request.headers_mut().remove(header::ACCEPT_ENCODING);
     if let Err(status) = metadata::of_request(request.headers_mut(), shared.config.request_headers.as_ref()) {
         return http_response(shape, &status, None);
@@ -189,7 +189,7 @@ where
         Ok(answer) => answer,
         Err(never) => match never {},
     };
-    let response = render::answer(shared, &route, answer).await;
+    let response = render::answer(shared, &route, wanted, answer).await;
     let mut response = compress::answer(accepted, response, shared.config.compress_from).await;
     if head {
         *response.body_mut() = Body::empty();
@@ -220,9 +220,4 @@ fn wrong_verb(shape: ErrorShape, verb: &Verb, mut allowed: Vec<Verb>) -> Respons
 fn nothing(shape: ErrorShape, request: &Request<Body>) -> Response<Body> {
     let path: String = request.uri().path().chars().take(200).collect();
     http_response(shape, &Status::not_found(format!("there is nothing at {} {path}", request.method())), None)
-}
-
-/// Whether a gRPC answer is only a status.
-pub(crate) fn lone_status(headers: &HeaderMap) -> Option<Status> {
-    headers.contains_key(GRPC_STATUS).then(|| Status::from_header_map(headers)).flatten()
 }

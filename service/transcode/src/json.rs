@@ -9,11 +9,12 @@ mod check;
 mod compile;
 mod error;
 mod names;
+mod plain;
 mod plan;
 mod read;
 mod reading;
 mod well_known;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 #[cfg(test)]
@@ -201,6 +202,17 @@ impl Plans {
             }
             _ => true,
         }
+    }
+
+    /// Appends the field that `steps` lead to as bare text, without quotes: a string, an integer, a boolean or the name
+    /// of an enum value. Appends nothing, and says so, where it is unset or something else.
+    pub(crate) fn write_plain(&self, steps: &[(MessageId, u16)], wire: &[u8], out: &mut Vec<u8>) -> bool {
+        plain::write(self, steps, wire, out)
+    }
+
+    /// Whether [`Plans::write_plain`] can write this field at all.
+    pub(crate) fn is_plain(&self, message: MessageId, field: u16) -> bool {
+        plain::is_plain(&self.plan(message).fields[usize::from(field)])
     }
 
     /// Whether a boolean at the top of the message is true.

@@ -54,7 +54,16 @@ pub(crate) struct MethodShape {
     /// The request's boolean field and the name of the streaming method.
     pub(crate) stream_twin: Option<(String, String)>,
     pub(crate) terminator: Option<String>,
+    pub(crate) stream: StreamShape,
     pub(crate) limits: MethodLimits,
+}
+
+/// What the events of a method carry beside their data.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StreamShape {
+    pub(crate) id_field: Option<String>,
+    pub(crate) event_field: Option<String>,
+    pub(crate) retry_millis: Option<u32>,
 }
 
 /// Limits of a method; what is `None` is as for all methods.
@@ -182,6 +191,22 @@ pub(crate) fn method(method: &MethodDescriptor) -> MethodShape {
             Some(Value::Message(message)) => limits(message),
             _ => MethodLimits::default(),
         },
+        stream: stream(&message),
+    }
+}
+
+fn stream(method: &DynamicMessage) -> StreamShape {
+    let Some(Value::Message(options)) = method.get_field_by_name("stream").map(std::borrow::Cow::into_owned) else {
+        return StreamShape::default();
+    };
+    let given = |field| Some(text(&options, field)).filter(|name| !name.is_empty());
+    StreamShape {
+        id_field: given("id_field"),
+        event_field: given("event_field"),
+        retry_millis: options
+            .get_field_by_name("retry_millis")
+            .and_then(|value| value.as_u32())
+            .filter(|&millis| millis > 0),
     }
 }
 

@@ -1,127 +1,129 @@
 //! A gRPC answer as an HTTP answer.
+//!
+//! A unary answer is the JSON of its message, or the bytes of a `google.api.HttpBody`. A streamed one is framed as the
+//! client wants it: server-sent events ([`events`]), one JSON text a line ([`lines`]), one JSON array ([`array`]), or, for
+//! `HttpBody`, the bytes one after the other ([`download`]). In each of them a stream that was cut, or failed, cannot be
+//! taken for one that is complete; each says in its own words how. The first message is waited for before the headers go
+//! out, so that an error that comes first is answered with its own HTTP status.
 
+mod array;
+mod download;
 mod events;
+pub(crate) mod lines;
+mod metadata;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod unary;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Response, StatusCode};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, Full};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use self::events::EventBody;
+use crate::accept::{Framing, Wanted};
 use crate::bind::Called;
-use crate::edge::lone_status;
-use crate::frame::Deframer;
+use crate::json::WriteError;
 use crate::route::{Method, Route};
-use crate::status::{HttpStatus, http_response};
+use crate::status::{self, HttpStatus, http_response_with};
 use crate::transcoder::Shared;
 
 /// Renders the gRPC answer to a request of `route`.
-pub(crate) async fn answer(shared: &Arc<Shared>, route: &Route, answer: Response<Body>) -> Response<Body> {
+pub(crate) async fn answer(
+    shared: &Arc<Shared>,
+    route: &Route,
+    wanted: Wanted,
+    answer: Response<Body>,
+) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
     let method = parts.extensions.remove::<Called>().map_or_else(|| route.method.clone(), |called| called.0);
-    let shape = method.error_shape;
     let http = parts.extensions.remove::<HttpStatus>().map(|status| status.0);
-    if let Some(status) = lone_status(&parts.headers).filter(|status| status.code() != Code::Ok) {
-        return failed(shape, &status, http, parts.headers);
+    let call = Call::new(shared, route, method, wanted.trailers);
+    if let Some(status) = status::of_headers(&parts.headers).filter(|status| status.code() != Code::Ok) {
+        return call.failed(status, http);
     }
-    let rendered = if method.server_streaming {
-        stream(shared, method, body).await
-    } else {
-        unary(shared, route, &method, body).await
+    let rendered = match (call.method.server_streaming, call.part) {
+        (false, _) => unary::answer(&call, &parts.headers, body).await,
+        (true, Part::Body(field)) => download::answer(&call, field, &parts.headers, body).await,
+        (true, _) => match wanted.framing {
+            Framing::Events => stream::answer(&call, events::Events, &parts.headers, body).await,
+            Framing::Lines(name) => stream::answer(&call, lines::Lines(name), &parts.headers, body).await,
+            Framing::Array => stream::answer(&call, array::Array::default(), &parts.headers, body).await,
+        },
     };
-    match rendered {
-        Ok(mut response) => {
-            keep_metadata(parts.headers, response.headers_mut());
-            response
+    rendered.unwrap_or_else(|mut status| {
+        // What the service sent ahead of its error still belongs to the answer.
+        let mut headers = parts.headers;
+        metadata::append(status.metadata().clone().into_headers(), &mut headers);
+        *status.metadata_mut() = tonic::metadata::MetadataMap::from_headers(headers);
+        call.failed(status, http)
+    })
+}
+
+/// Which part of a message is its JSON or its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of it, as JSON.
+    Whole,
+    /// One field, as JSON.
+    Field(u16),
+    /// The bytes of a `google.api.HttpBody`: the message, or the field of this number in it.
+    Body(Option<u32>),
+}
+
+/// The call that is being answered.
+#[derive(Debug, Clone)]
+struct Call {
+    shared: Arc<Shared>,
+    /// The RPC that was called in the end.
+    method: Arc<Method>,
+    part: Part,
+    /// Whether the client reads trailers.
+    trailers: bool,
+}
+
+impl Call {
+    fn new(shared: &Arc<Shared>, route: &Route, method: Arc<Method>, trailers: bool) -> Self {
+        // A twin answers in a message of its own, in which the route names no field.
+        let own = Arc::ptr_eq(&route.method, &method);
+        let part = match (route.http_body_field, route.response_body) {
+            (Some(number), _) if own => Part::Body(Some(number)),
+            (None, Some(field)) if own => Part::Field(field),
+            _ if method.http_body => Part::Body(None),
+            _ => Part::Whole,
+        };
+        Self { shared: shared.clone(), method, part, trailers }
+    }
+
+    /// Appends the JSON of a message.
+    fn write(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        let plans = &self.shared.plans;
+        let written = match self.part {
+            Part::Field(field) => plans.write_field(self.method.output, field, message, out),
+            Part::Whole | Part::Body(_) => plans.write(self.method.output, message, out),
+        };
+        written.map_err(|error: WriteError| Status::internal(error.to_string()))
+    }
+
+    /// The answer to a call that failed before anything of it was sent.
+    fn failed(&self, status: Status, http: Option<StatusCode>) -> Response<Body> {
+        let mut response = http_response_with(Some(&self.shared.plans), self.method.error_shape, &status, http);
+        let sent = status.metadata().clone().into_headers();
+        if sent.contains_key(RETRY_AFTER) {
+            response.headers_mut().remove(RETRY_AFTER);
         }
-        Err(status) => failed(shape, &status, http, parts.headers),
+        metadata::append(sent, response.headers_mut());
+        response
     }
 }
 
-fn failed(shape: crate::ErrorShape, status: &Status, http: Option<StatusCode>, metadata: HeaderMap) -> Response<Body> {
-    let mut response = http_response(shape, status, http);
-    keep_metadata(metadata, response.headers_mut());
-    response
+/// How an answer ended, by its trailers; one that ends without them was cut short.
+fn end_of(trailers: Option<&HeaderMap>) -> Status {
+    trailers.and_then(status::of_headers).unwrap_or_else(cut_short)
 }
 
-/// Carries the metadata of the answer over as headers, but for what gRPC itself needs.
-fn keep_metadata(metadata: HeaderMap, headers: &mut HeaderMap) {
-    let mut last: Option<HeaderName> = None;
-    for (name, value) in metadata {
-        let name = name.or_else(|| last.clone());
-        last.clone_from(&name);
-        let Some(name) = name else { continue };
-        let text = name.as_str();
-        if !text.starts_with("grpc-") && name != CONTENT_TYPE && text != "content-length" && text != "trailer" {
-            headers.append(name, value);
-        }
-    }
-}
-
-/// The one message of a unary answer as JSON.
-async fn unary(shared: &Shared, route: &Route, method: &Method, mut body: Body) -> Result<Response<Body>, Status> {
-    let mut deframer = Deframer::default();
-    let mut message = None;
-    let mut ended = None;
-    while let Some(frame) = body.frame().await {
-        match frame?.into_data().map_err(Frame::into_trailers) {
-            Ok(data) => {
-                deframer.push(data);
-                if message.is_none() {
-                    message = deframer.next().map_err(|error| Status::internal(error.to_string()))?;
-                }
-            }
-            Err(trailers) => ended = trailers.ok(),
-        }
-    }
-    end_of(ended)?;
-    let message = message
-        .filter(|_| deframer.is_empty())
-        .ok_or_else(|| Status::internal("the service gave no answer, or more than one"))?;
-    let mut json = Vec::with_capacity(message.len() * 2);
-    let written = match route.response_body {
-        None => shared.plans.write(method.output, &message, &mut json),
-        Some(field) => shared.plans.write_field(method.output, field, &message, &mut json),
-    };
-    written.map_err(|error| Status::internal(error.to_string()))?;
-    let mut response = Response::new(Body::new(Full::from(Bytes::from(json))));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
-}
-
-/// The status in the trailers; an answer that ends without them was cut short.
-fn end_of(trailers: Option<HeaderMap>) -> Result<(), Status> {
-    let status = trailers.as_ref().and_then(Status::from_header_map);
-    match status {
-        Some(status) if status.code() == Code::Ok => Ok(()),
-        Some(status) => Err(status),
-        None => Err(Status::unavailable("the answer ended before it was complete")),
-    }
-}
-
-/// The messages of a streamed answer as server-sent events.
-///
-/// The first item is waited for: an error that comes before any message is answered with its own HTTP status.
-async fn stream(shared: &Arc<Shared>, method: Arc<Method>, mut body: Body) -> Result<Response<Body>, Status> {
-    let first = match body.frame().await {
-        None => {
-            return Err(Status::unavailable("the answer ended before it was complete"));
-        }
-        Some(frame) => frame?,
-    };
-    if let Some(trailers) = first.trailers_ref() {
-        end_of(Some(trailers.clone()))?;
-    }
-    let mut response = Response::new(Body::new(EventBody::new(shared.clone(), method, first, body)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Asks nginx and its like not to hold events back.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+fn cut_short() -> Status {
+    Status::unavailable("the answer ended before it was complete")
 }

@@ -2,6 +2,7 @@
 //!
 //! Source of the rules: <https://google.aip.dev/127>. Knows nothing of bodies or transports.
 
+mod event_fields;
 pub(crate) mod field_path;
 mod rule;
 #[cfg(feature = "service-config")]
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use http::Method as Verb;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
+pub(crate) use self::event_fields::EventFields;
 use self::field_path::FieldPath;
 use self::rule::Rule;
 #[cfg(feature = "service-config")]
@@ -28,6 +30,9 @@ use crate::admission::Gauge;
 use crate::json::{MessageId, Plans};
 use crate::limits::Limits;
 use crate::options::{self, ErrorShape};
+
+/// The message that is carried over HTTP as its bytes alone.
+pub(crate) const HTTP_BODY: &str = "google.api.HttpBody";
 
 /// A route table cannot be built: a rule is not well-formed, names a field that is not there, or two rules clash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +61,10 @@ pub(crate) struct Method {
     pub(crate) server_streaming: bool,
     /// The text of a last event that marks the normal end of a stream.
     pub(crate) terminator: Option<String>,
+    /// What its events carry beside their data.
+    pub(crate) event_fields: EventFields,
+    /// Whether the answer is a `google.api.HttpBody`.
+    pub(crate) http_body: bool,
     pub(crate) error_shape: ErrorShape,
     pub(crate) limits: Limits,
     /// The calls that are open, where their number is limited.
@@ -89,6 +98,8 @@ pub(crate) struct Route {
     pub(crate) body: BodyPart,
     /// Which field of the answer becomes the body; the whole message without.
     pub(crate) response_body: Option<u16>,
+    /// The number of that field where it is a `google.api.HttpBody`.
+    pub(crate) http_body_field: Option<u32>,
     /// The HTTP verb; any without.
     pub(crate) verb: Option<Verb>,
     /// The path template as it was written.
@@ -251,15 +262,21 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans, sources: &Sources) -> Re
     };
     let path = format!("/{full_name}");
     let limits = sources.overrides.get(&full_name).cloned().unwrap_or_else(|| sources.limits.of(descriptor));
+    let output = message(descriptor.output().full_name())?;
+    let options = options::method(descriptor);
+    let event_fields =
+        EventFields::resolve(plans, output, &options.stream).map_err(|problem| RouteError::new(&full_name, problem))?;
     Ok(Method {
         open: limits.max_open.map(Gauge::new),
         limits,
         input: message(descriptor.input().full_name())?,
-        output: message(descriptor.output().full_name())?,
+        output,
         path: path.parse().map_err(|_| RouteError::new(&full_name, "the name is not a path"))?,
         client_streaming: descriptor.is_client_streaming(),
         server_streaming: descriptor.is_server_streaming(),
-        terminator: options::method(descriptor).terminator,
+        terminator: options.terminator,
+        event_fields,
+        http_body: plans.name(output) == HTTP_BODY,
         error_shape: options::service_error_shape(service),
         full_name,
     })
@@ -323,11 +340,15 @@ fn bindings(
                     .ok_or_else(|| fail(format!("response_body: {field} is not a field")))?,
             ),
         };
+        let http_body_field = response_body
+            .filter(|&field| !plans.is_repeated(method.output, field))
+            .filter(|&field| plans.child(method.output, field).is_some_and(|child| plans.name(child) == HTTP_BODY))
+            .map(|field| plans.field_number(method.output, field));
         if method.client_streaming && body == BodyPart::None {
             return Err(fail(format!("{path}: a client-streaming RPC takes its messages from the body: set `body`")));
         }
         let (method, twin, path) = (method.clone(), twin.clone(), path.into());
-        routes.push(Route { method, twin, body, response_body, verb, path, template, variables });
+        routes.push(Route { method, twin, body, response_body, http_body_field, verb, path, template, variables });
     }
     Ok(routes)
 }

@@ -3,14 +3,20 @@
 //! The one file that turns a `Status` into an HTTP error. Source of the codes:
 //! <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>.
 
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+mod details;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::json::Plans;
 use crate::options::ErrorShape;
 
 /// The HTTP status of a gRPC code, where nothing more particular is known.
@@ -73,10 +79,40 @@ pub(crate) fn grpc_response(status: Status, http: Option<StatusCode>) -> Respons
     response
 }
 
+/// The status in the headers or trailers of a gRPC answer, if there is one.
+///
+/// As [`Status::from_header_map`], which panics over details that are not base64: a remote server may send what it likes.
+pub(crate) fn of_headers(headers: &HeaderMap) -> Option<Status> {
+    const DETAILS: &str = "grpc-status-details-bin";
+    if !headers.contains_key("grpc-status") {
+        return None;
+    }
+    let readable = headers.get(DETAILS).is_none_or(|details| {
+        let details = details.as_bytes();
+        STANDARD.decode(details).is_ok() || STANDARD_NO_PAD.decode(details).is_ok()
+    });
+    if readable {
+        return Status::from_header_map(headers);
+    }
+    let mut headers = headers.clone();
+    headers.remove(DETAILS);
+    Status::from_header_map(&headers)
+}
+
 /// The HTTP answer to a failed request.
 pub(crate) fn http_response(shape: ErrorShape, status: &Status, http: Option<StatusCode>) -> Response<Body> {
+    http_response_with(None, shape, status, http)
+}
+
+/// The same where details may hold messages of an API, which its plans know.
+pub(crate) fn http_response_with(
+    plans: Option<&Plans>,
+    shape: ErrorShape,
+    status: &Status,
+    http: Option<StatusCode>,
+) -> Response<Body> {
     let http = http.unwrap_or_else(|| http_status(status.code()));
-    let mut response = Response::new(Body::new(Full::from(body(shape, status, http))));
+    let mut response = Response::new(Body::new(Full::from(body(plans, shape, status, http))));
     *response.status_mut() = http;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -89,10 +125,19 @@ pub(crate) fn http_response(shape: ErrorShape, status: &Status, http: Option<Sta
 }
 
 /// The body of an error answer.
-pub(crate) fn body(shape: ErrorShape, status: &Status, http: StatusCode) -> Vec<u8> {
+pub(crate) fn body(plans: Option<&Plans>, shape: ErrorShape, status: &Status, http: StatusCode) -> Vec<u8> {
+    let error = object(plans, shape, status, http);
+    match shape {
+        ErrorShape::Status => error,
+        ErrorShape::OpenAi => [br#"{"error":"#, error.as_slice(), b"}"].concat(),
+    }
+}
+
+/// The error itself, without the envelope that OpenAI's body puts around it.
+pub(crate) fn object(plans: Option<&Plans>, shape: ErrorShape, status: &Status, http: StatusCode) -> Vec<u8> {
     let written = match shape {
-        ErrorShape::Status => serde_json::to_vec(&StatusBody::new(status)),
-        ErrorShape::OpenAi => serde_json::to_vec(&OpenAiBody::new(status, http)),
+        ErrorShape::Status => serde_json::to_vec(&StatusBody::new(plans, status)),
+        ErrorShape::OpenAi => serde_json::to_vec(&OpenAiError::new(status, http)),
     };
     written.unwrap_or_else(|_| b"{}".to_vec())
 }
@@ -103,61 +148,18 @@ struct StatusBody<'a> {
     code: i32,
     status: &'static str,
     message: &'a str,
-    details: Vec<Detail>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "@type")]
-enum Detail {
-    #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
-    ErrorInfo { reason: String, domain: String, metadata: std::collections::BTreeMap<String, String> },
-    #[serde(rename = "type.googleapis.com/google.rpc.BadRequest", rename_all = "camelCase")]
-    BadRequest { field_violations: Vec<Violation> },
-    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo", rename_all = "camelCase")]
-    RetryInfo { retry_delay: String },
-}
-
-#[derive(Serialize)]
-struct Violation {
-    field: String,
-    description: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    reason: String,
+    details: Vec<Box<RawValue>>,
 }
 
 impl<'a> StatusBody<'a> {
-    fn new(status: &'a Status) -> Self {
-        let given = status.get_error_details();
-        let mut details = Vec::new();
-        if let Some(info) = given.error_info() {
-            details.push(Detail::ErrorInfo {
-                reason: info.reason.clone(),
-                domain: info.domain.clone(),
-                metadata: info.metadata.clone().into_iter().collect(),
-            });
-        }
-        if let Some(bad) = given.bad_request() {
-            let violations = bad.field_violations.iter().map(|violation| Violation {
-                field: violation.field.clone(),
-                description: violation.description.clone(),
-                reason: violation.reason.clone(),
-            });
-            details.push(Detail::BadRequest { field_violations: violations.collect() });
-        }
-        if let Some(delay) = given.retry_info().and_then(|info| info.retry_delay) {
-            details.push(Detail::RetryInfo { retry_delay: format!("{}s", delay.as_secs_f64()) });
-        }
+    fn new(plans: Option<&Plans>, status: &'a Status) -> Self {
         let code = status.code();
+        let details = details::json(plans, status.details());
         Self { code: code as i32, status: code_name(code), message: status.message(), details }
     }
 }
 
-/// OpenAI's error body. Source: <https://platform.openai.com/docs/guides/error-codes>.
-#[derive(Serialize)]
-struct OpenAiBody<'a> {
-    error: OpenAiError<'a>,
-}
-
+/// OpenAI's error. Source: <https://platform.openai.com/docs/guides/error-codes>.
 #[derive(Serialize)]
 struct OpenAiError<'a> {
     message: &'a str,
@@ -166,23 +168,21 @@ struct OpenAiError<'a> {
     code: Option<String>,
 }
 
-impl<'a> OpenAiBody<'a> {
+impl<'a> OpenAiError<'a> {
     fn new(status: &'a Status, http: StatusCode) -> Self {
         let details = status.get_error_details();
         let violation = details.bad_request().and_then(|bad| bad.field_violations.first());
         Self {
-            error: OpenAiError {
-                message: status.message(),
-                r#type: match http.as_u16() {
-                    401 => "authentication_error",
-                    403 => "permission_error",
-                    429 => "rate_limit_error",
-                    400..=498 => "invalid_request_error",
-                    _ => "server_error",
-                },
-                param: violation.map(|violation| violation.field.clone()).filter(|field| !field.is_empty()),
-                code: details.error_info().map(|info| info.reason.to_ascii_lowercase()),
+            message: status.message(),
+            r#type: match http.as_u16() {
+                401 => "authentication_error",
+                403 => "permission_error",
+                429 => "rate_limit_error",
+                400..=498 => "invalid_request_error",
+                _ => "server_error",
             },
+            param: violation.map(|violation| violation.field.clone()).filter(|field| !field.is_empty()),
+            code: details.error_info().map(|info| info.reason.to_ascii_lowercase()),
         }
     }
 }
@@ -205,12 +205,17 @@ mod tests {
     #[test]
     fn each_shape_names_the_field() {
         let status: serde_json::Value =
-            serde_json::from_slice(&body(ErrorShape::Status, &sample(), StatusCode::BAD_REQUEST)).unwrap();
+            serde_json::from_slice(&body(None, ErrorShape::Status, &sample(), StatusCode::BAD_REQUEST)).unwrap();
         assert_eq!(status["status"], "INVALID_ARGUMENT");
-        assert_eq!(status["details"][1]["fieldViolations"][0]["field"], "messages[0].role");
-        assert_eq!(status["details"][2]["retryDelay"], "1.2s");
+        let expected = serde_json::json!([
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.200s"},
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "MODEL_NOT_FOUND", "domain": "sabir"},
+            {"@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{"field": "messages[0].role", "description": "is missing"}]},
+        ]);
+        assert_eq!(status["details"], expected);
         let openai: serde_json::Value =
-            serde_json::from_slice(&body(ErrorShape::OpenAi, &sample(), StatusCode::BAD_REQUEST)).unwrap();
+            serde_json::from_slice(&body(None, ErrorShape::OpenAi, &sample(), StatusCode::BAD_REQUEST)).unwrap();
         let expected = serde_json::json!({"error": {"message": "no", "type": "invalid_request_error",
             "param": "messages[0].role", "code": "model_not_found"}});
         assert_eq!(openai, expected);

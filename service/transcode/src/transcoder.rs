@@ -53,6 +53,10 @@ pub struct Config {
     /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it.
     /// Default: 15 s.
     pub keep_alive: Duration,
+    /// Whether the trailing metadata of a unary answer is also sent as headers, each name with `trailer-` in front, for
+    /// clients that cannot read trailers, browsers among them. Those that send `TE: trailers` get them as such either way.
+    /// Default: no.
+    pub trailers_as_headers: bool,
     /// Whether `%2F` in a variable of several segments (`{name=**}`) is decoded too, so that clients which escape a whole
     /// name are understood; `google.api.Http` calls it by this name. Default: no, as google.api.http has it.
     pub fully_decode_reserved_expansion: bool,
@@ -77,6 +81,7 @@ impl Default for Config {
             compress_from: Some(1 << 10),
             request_headers: None,
             keep_alive: Duration::from_secs(15),
+            trailers_as_headers: false,
             fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
             enum_case_insensitive: false,
