@@ -27,6 +27,7 @@ test: $(MODEL) clients ## Every test: units, the real server over every protocol
 clients: ## Install the client libraries and tools that the tests use
 	scripts/install-clients
 	scripts/install-interop
+	scripts/install-conformance
 
 .PHONY: check
 check: fmt clippy deny proto ## What must be clean besides the tests

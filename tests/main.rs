@@ -10,6 +10,7 @@ mod answers;
 mod bad_input;
 mod cancellation;
 mod clients;
+mod conformance;
 mod failures;
 mod harness;
 mod interop;

@@ -136,7 +136,10 @@ impl Plans {
     }
 
     /// Checks bytes that come from a stranger: well-formed, UTF-8 where it must be, JSON where raw JSON is held.
-    pub(crate) fn check(&self, message: MessageId, wire: &[u8]) -> Result<(), ReadError> {
+    ///
+    /// # Errors
+    /// Names the field path, and what is wrong there.
+    pub fn check(&self, message: MessageId, wire: &[u8]) -> Result<(), ReadError> {
         check::check(&self.compiled, message, wire)
     }
 

@@ -62,7 +62,8 @@ pub(super) fn put_scalar(out: &mut Vec<u8>, field: &Field, value: Value<'_>) -> 
         (Kind::Bool, Value::Varint(value)) => out.extend_from_slice(if value == 0 { b"false" } else { b"true" }),
         (Kind::Int32, Value::Varint(value)) => put_integer(out, i64::from(value as i32)),
         (Kind::Uint32, Value::Varint(value)) => put_integer(out, i64::from(value as u32)),
-        (Kind::Sint32, Value::Varint(value)) => put_integer(out, i64::from(unzigzag(value) as i32)),
+        // Of a varint that is too long for 32 bits, the low ones count.
+        (Kind::Sint32, Value::Varint(value)) => put_integer(out, unzigzag(u64::from(value as u32))),
         (Kind::Fixed32, Value::Fixed32(value)) => put_integer(out, i64::from(value)),
         (Kind::Sfixed32, Value::Fixed32(value)) => put_integer(out, i64::from(value as i32)),
         (Kind::Int64, Value::Varint(value)) => put_wide(out, field, value as i64),
