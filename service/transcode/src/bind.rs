@@ -5,14 +5,17 @@
 //! request that came as gRPC has its message checked. What passes is one well-formed message, whatever the protocol.
 
 mod body;
-mod coding;
+pub(crate) mod coding;
 pub(crate) mod compressed;
 mod content;
 mod fault;
 mod grpc;
+mod mask;
+mod merge;
 pub(crate) mod messages;
-mod query;
+mod parameters;
 mod rest;
+mod upload;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -172,7 +172,7 @@ where
     if let Err(status) = set_deadline(&mut request, route.method.limits.max_timeout) {
         return http_response(shape, &status, None);
     }
-    let content = match Content::of(&route, &request) {
+    let content = match Content::of(shared, &route, &request) {
         Ok(content) => content,
         Err(refusal) => return refusal.into_http(shape),
     };

@@ -8,7 +8,9 @@
 mod check;
 mod compile;
 mod error;
+mod lookup;
 mod names;
+mod paths;
 mod plain;
 mod plan;
 mod read;
@@ -123,7 +125,6 @@ impl Plans {
     }
 
     /// Appends one entry of a map, its key and its value given as text; the value as in [`Plans::read_text`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
     pub(crate) fn read_entry(
         &self,
         message: MessageId,
@@ -183,14 +184,12 @@ impl Plans {
     }
 
     /// Whether a field is a map.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
     pub(crate) fn is_map(&self, message: MessageId, field: u16) -> bool {
         self.plan(message).fields[usize::from(field)].label == plan::Label::Map
     }
 
     /// Whether a value of the field, an element of it or a value of its entries can be said in one query parameter: what
     /// [`Plans::is_text`] allows, and the types that hold any JSON, as JSON text.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the binder of queries"))]
     pub(crate) fn is_query_text(&self, message: MessageId, field: u16) -> bool {
         let field = &self.plan(message).fields[usize::from(field)];
         let value = match (field.label, field.kind) {

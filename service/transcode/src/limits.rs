@@ -29,6 +29,9 @@ pub struct Limits {
     pub answer_idle_timeout: Option<Duration>,
     /// How many calls of the method may be open at once: 429, RESOURCE_EXHAUSTED. Default: no limit.
     pub max_open: Option<usize>,
+    /// The largest body that is passed on piece by piece (an upload as a request stream), in bytes once it is
+    /// decompressed. Beyond: 413, RESOURCE_EXHAUSTED. Default: 1 GiB.
+    pub max_upload: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +44,7 @@ impl Default for Limits {
             first_message_timeout: None,
             answer_idle_timeout: None,
             max_open: None,
+            max_upload: 1 << 30,
         }
     }
 }
@@ -62,6 +66,7 @@ impl Limits {
             first_message_timeout: millis(own.first_message_timeout_ms, self.first_message_timeout),
             answer_idle_timeout: millis(own.answer_idle_timeout_ms, self.answer_idle_timeout),
             max_open: count(own.max_open).or(self.max_open),
+            max_upload: count(own.max_upload_bytes).unwrap_or(self.max_upload),
         }
     }
 }

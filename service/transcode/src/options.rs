@@ -77,6 +77,7 @@ pub(crate) struct MethodLimits {
     pub(crate) max_open: Option<u64>,
     pub(crate) max_json_depth: Option<u64>,
     pub(crate) max_json_items: Option<u64>,
+    pub(crate) max_upload_bytes: Option<u64>,
 }
 
 /// Options of a file.
@@ -222,6 +223,7 @@ fn limits(message: &DynamicMessage) -> MethodLimits {
         max_open: number("max_open"),
         max_json_depth: number("max_json_depth"),
         max_json_items: number("max_json_items"),
+        max_upload_bytes: number("max_upload_bytes"),
     }
 }
 

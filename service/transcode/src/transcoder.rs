@@ -60,11 +60,23 @@ pub struct Config {
     /// Whether `%2F` in a variable of several segments (`{name=**}`) is decoded too, so that clients which escape a whole
     /// name are understood; `google.api.Http` calls it by this name. Default: no, as google.api.http has it.
     pub fully_decode_reserved_expansion: bool,
-    /// What to do with unknown query parameters. Default: reject.
+    /// What to do with parameters, in a query or a form, that are no field of the request. Default: reject.
     pub unknown_query: UnknownQuery,
     /// Whether enum names are read whatever their case, in paths, queries and bodies. Names that differ in case alone
     /// are still told apart. Default: no, as canonical ProtoJSON has it.
     pub enum_case_insensitive: bool,
+    /// Parameters of these names are ignored where they are no field of the request, whatever [`Config::unknown_query`]
+    /// says. Default: `$alt`, `alt`, `key` and `prettyPrint`, which clients of Google's APIs send to any server.
+    pub ignored_query: Vec<String>,
+    /// How many parameters a query, or a form, may hold: more are 400. Default: 200.
+    pub max_parameters: usize,
+    /// Whether a body may be a form (`application/x-www-form-urlencoded`) too where it is a message. A web page of any
+    /// origin can make a browser send one without asking first: switch it off where cookies alone tell who is calling.
+    /// Default: yes.
+    pub accept_forms: bool,
+    /// Whether the one field mask of a PATCH request that does not give it is inferred from the members of its body.
+    /// Default: yes.
+    pub infer_update_mask: bool,
     /// Whether an RPC without an HTTP rule is served at `POST /package.Service/Method`, its whole message as the body.
     /// Default: yes.
     pub default_routes: bool,
@@ -85,6 +97,10 @@ impl Default for Config {
             fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
             enum_case_insensitive: false,
+            ignored_query: ["$alt", "alt", "key", "prettyPrint"].map(str::to_owned).into(),
+            max_parameters: 200,
+            accept_forms: true,
+            infer_update_mask: true,
             default_routes: true,
         }
     }

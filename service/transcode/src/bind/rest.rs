@@ -9,9 +9,10 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::body::{read_body, too_large};
-use super::coding::Decoded;
+use super::content::Form;
 use super::fault::Fault;
-use super::{Bound, Pending, Refusal, messages, query};
+use super::parameters::{Parameters, Source};
+use super::{Bound, Pending, Refusal, mask, messages, upload};
 use crate::admission::Share;
 use crate::frame;
 use crate::route::{BodyPart, Route};
@@ -26,56 +27,75 @@ impl Shared {
         share: &mut Share,
     ) -> Result<Bound, Refusal> {
         let Pending { route, uri, content } = pending;
-        let mut body = std::mem::take(request.body_mut());
-        if let Some(coding) = content.coding {
-            body = Body::new(Decoded::new(body, coding));
-        }
-        if route.method.client_streaming && route.body != BodyPart::None {
+        let body = content.decode(std::mem::take(request.body_mut()));
+        let method = &route.method;
+        if method.client_streaming && route.body != BodyPart::None {
             // What is wrong with path or query is said before the call, not in its midst.
             self.bind_uri(&route, &uri, &mut Vec::new(), 0)?;
-            let method = route.method.clone();
-            let fault = Fault::default();
-            *request.body_mut() = messages::body(self.clone(), route, uri, content.layout, body, fault.clone());
-            *request.uri_mut() = Uri::from(method.path.clone());
-            return Ok(Bound { method, fault: Some(fault) });
         }
-        let limits = &route.method.limits;
-        let json = match route.body {
-            BodyPart::None => Bytes::new(),
-            _ => read_body(body, limits.max_body, limits.body_idle_timeout, share).await?,
+        let bound = match content.form {
+            Form::Json(layout) if method.client_streaming && route.body != BodyPart::None => {
+                let (method, fault) = (method.clone(), Fault::default());
+                *request.body_mut() = messages::body(self.clone(), route, uri, layout, body, fault.clone());
+                Bound { method, fault: Some(fault) }
+            }
+            Form::Raw(content_type) if method.client_streaming => {
+                let (method, fault) = (method.clone(), Fault::default());
+                *request.body_mut() = upload::stream(self.clone(), route, uri, content_type, body, fault.clone());
+                Bound { method, fault: Some(fault) }
+            }
+            form => {
+                let limits = &route.method.limits;
+                let text = match route.body {
+                    BodyPart::None => Bytes::new(),
+                    _ => read_body(body, limits.max_body, limits.body_idle_timeout, share).await?,
+                };
+                let message = self.message(&route, &uri, &form, &text)?;
+                let method = match &route.twin {
+                    Some((field, twin))
+                        if self.plans.is_true(route.method.input, *field, &message[frame::HEADER..]) =>
+                    {
+                        twin
+                    }
+                    _ => &route.method,
+                };
+                let message = frame::seal(message).ok_or_else(|| too_large(u32::MAX as usize))?;
+                *request.body_mut() = Body::new(Full::from(message));
+                Bound { method: method.clone(), fault: None }
+            }
         };
-        let input = route.method.input;
-        let mut message = frame::start(json.len());
-        match route.body {
-            _ if json.is_empty() => {}
-            BodyPart::Whole => self.plans.read(input, &json, limits.json, &mut message)?,
-            BodyPart::Field(field) => self.plans.read_field(input, field, &json, limits.json, &mut message)?,
-            BodyPart::None => {}
+        *request.uri_mut() = Uri::from(bound.method.path.clone());
+        Ok(bound)
+    }
+
+    /// The message that a whole body, the query and the path make, behind the room for its frame header.
+    fn message(&self, route: &Route, uri: &Uri, form: &Form, text: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (input, json) = (route.method.input, route.method.limits.json);
+        let mut message = frame::start(text.len());
+        let mut parameters = Parameters::new(self, route, frame::HEADER);
+        match (form, route.body) {
+            (Form::Raw(content_type), _) => upload::put(&self.plans, route, content_type, text, &mut message),
+            _ if text.is_empty() => {}
+            (_, BodyPart::None) => {}
+            (Form::Pairs, _) => {
+                let pairs = std::str::from_utf8(text).map_err(|_| Status::invalid_argument("the form is not UTF-8"))?;
+                parameters.pairs(Source::Form, pairs, &mut message)?;
+            }
+            (Form::Json(_), BodyPart::Whole) => self.plans.read(input, text, json, &mut message)?,
+            (Form::Json(_), BodyPart::Field(field)) => self.plans.read_field(input, field, text, json, &mut message)?,
         }
-        self.bind_uri(&route, &uri, &mut message, frame::HEADER)?;
-        let method = match &route.twin {
-            Some((field, twin)) if self.plans.is_true(input, *field, &message[frame::HEADER..]) => twin,
-            _ => &route.method,
-        };
-        let message = frame::seal(message).ok_or_else(|| too_large(u32::MAX as usize))?;
-        *request.body_mut() = Body::new(Full::from(message));
-        *request.uri_mut() = Uri::from(method.path.clone());
-        Ok(Bound { method: method.clone(), fault: None })
+        parameters.uri(uri, &mut message)?;
+        parameters.finish(&mut message)?;
+        if let Form::Json(_) = form {
+            mask::infer(self, route, text, &mut message, frame::HEADER)?;
+        }
+        Ok(message)
     }
 
     /// Appends what query and path say to the message that begins at byte `start`.
     pub(crate) fn bind_uri(&self, route: &Route, uri: &Uri, message: &mut Vec<u8>, start: usize) -> Result<(), Status> {
-        if let Some(query) = uri.query()
-            && route.body != BodyPart::Whole
-        {
-            query::bind(self, route, query, message)?;
-        }
-        let captures = route
-            .captures(uri.path(), self.config.fully_decode_reserved_expansion)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        for (path, text) in captures {
-            query::put_final(&self.plans, path, &text, message, start)?;
-        }
-        Ok(())
+        let mut parameters = Parameters::new(self, route, start);
+        parameters.uri(uri, message)?;
+        parameters.finish(message)
     }
 }
