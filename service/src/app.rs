@@ -140,6 +140,8 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
             max_timeout: config.server.request_timeout,
             ..transcode::Limits::default()
         },
+        max_in_flight: config.server.bodies_limit,
+        max_open_streams: config.server.max_streams,
         keep_alive: config.server.stream_keep_alive,
         // OpenAI's clients escape the slashes in a model's name.
         fully_decode_reserved_expansion: true,

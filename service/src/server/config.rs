@@ -19,6 +19,10 @@ pub struct Config {
     pub workers: Option<usize>,
     /// `server.body_limit`: the largest request body, in bytes.
     pub body_limit: usize,
+    /// `server.bodies_limit`: how many bytes of request bodies may be in memory at once, over all calls.
+    pub bodies_limit: usize,
+    /// `server.max_streams`: how many calls with a streamed request or answer may be open at once.
+    pub max_streams: usize,
     /// `server.body_timeout`: how long a request body may pause before the request is given up.
     pub body_timeout: Duration,
     /// `server.stream_keep_alive`: how long a stream of events may be silent before a comment is sent, so that proxies
@@ -48,6 +52,8 @@ impl Config {
             allow_unauthenticated: section.value("allow_unauthenticated", false),
             workers: section.optional("workers"),
             body_limit: section.value("body_limit", ByteSize(32 << 20)).0,
+            bodies_limit: section.value("bodies_limit", ByteSize(512 << 20)).0,
+            max_streams: section.value("max_streams", 65_536),
             body_timeout: section.value("body_timeout", Duration::from_secs(30)),
             stream_keep_alive: section.value("stream_keep_alive", Duration::from_secs(15)),
             max_connections: section.value("max_connections", 10_000),
@@ -62,6 +68,12 @@ impl Config {
         }
         if config.body_limit == 0 {
             section.problem("body_limit", "must be more than 0");
+        }
+        if config.bodies_limit < config.body_limit {
+            section.problem("bodies_limit", "must be at least server.body_limit, or no body of that size ever passes");
+        }
+        if config.max_streams == 0 {
+            section.problem("max_streams", "must be more than 0");
         }
         if !(1..=1_000_000).contains(&config.max_connections) {
             section.problem("max_connections", "must be from 1 to 1000000");
