@@ -13,7 +13,12 @@ async fn stubs_generated_for_python_are_served() {
         .args(["-m", "grpc_tools.protoc", "-I", "proto", "-I", "service/transcode/proto"])
         .args([&format!("--python_out={output}"), &format!("--grpc_python_out={output}")])
         // google/api/*.proto is in the package googleapis-common-protos, which every gRPC user of Python has.
-        .args(["sabir/v1/chat.proto", "sabir/v1/models.proto", "transcode/v1/options.proto"])
+        .args([
+            "sabir/v1/chat.proto",
+            "sabir/v1/models.proto",
+            "transcode/v1/options.proto",
+            "buf/validate/validate.proto",
+        ])
         .succeeds()
         .await;
     let (upstream, server) = scripted_world().await;

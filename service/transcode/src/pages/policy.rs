@@ -14,7 +14,7 @@ pub(super) struct Policies {
     pub(super) home: HeaderValue,
     /// Swagger UI. Its icons are `data:` URLs in its style sheet, and it shows images that the API answers with.
     pub(super) docs: HeaderValue,
-    /// Redoc. It fills an empty `<style>` through the object model, which is allowed by the SHA-256 of nothing; its search
+    /// Redoc. It fills an empty `<style>` by script, which is allowed by the SHA-256 of nothing; its search
     /// runs in a worker made from text of its own.
     pub(super) redoc: HeaderValue,
 }

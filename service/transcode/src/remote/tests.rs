@@ -146,7 +146,7 @@ async fn a_call_goes_to_the_server_and_back_with_its_metadata() {
     *call.body_mut() = Body::new(Full::from("\0\0\0\0\u{2}hi"));
     for (name, value) in [
         ("x-tenant", "blue"),
-        ("token-bin", "AAEC"),
+        ("trace-bin", "AAEC"),
         ("host", "front.example"),
         ("connection", "x-hop, keep-alive"),
         ("x-hop", "1"),
@@ -159,7 +159,7 @@ async fn a_call_goes_to_the_server_and_back_with_its_metadata() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "\0\0\0\0\u{2}hi");
     let Seen::Head(head) = upstream.next().await else { panic!("no request came") };
     assert_eq!(head.uri.authority().unwrap().as_str(), upstream.address.to_string());
-    for (name, value) in [("x-tenant", "blue"), ("token-bin", "AAEC"), ("te", "trailers")] {
+    for (name, value) in [("x-tenant", "blue"), ("trace-bin", "AAEC"), ("te", "trailers")] {
         assert_eq!(head.headers[name], value);
     }
     for name in ["host", "connection", "x-hop", "proxy-authorization", "upgrade", "grpc-timeout"] {
