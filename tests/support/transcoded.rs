@@ -55,6 +55,8 @@ where
         allow_unauthenticated: false,
         workers: None,
         body_limit: 32 << 20,
+        bodies_limit: 512 << 20,
+        max_streams: 65_536,
         body_timeout: Duration::from_secs(30),
         stream_keep_alive: Duration::from_secs(15),
         max_connections: 1000,
