@@ -215,7 +215,7 @@ fn the_transcoder_knows_no_word_of_language_models() {
     // code in the sample is the one that its inventor documents.
     let allowed = [
         ("tokens", "src/json.rs", "JSON tokens"),
-        ("tokens", "src/render/events.rs", "JSON may hold line breaks between its tokens"),
+        ("tokens", "src/render/stream.rs", "line breaks between its tokens"),
         ("tokens", "proto/transcode/v1/options.proto", "The names in the proto file: `max_tokens`"),
         ("model", "src/status.rs", "MODEL_NOT_FOUND"),
         ("model", "src/status.rs", "model_not_found"),
