@@ -143,6 +143,7 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
         max_in_flight: config.server.bodies_limit,
         max_open_streams: config.server.max_streams,
         keep_alive: config.server.stream_keep_alive,
+        socket_origins: config.server.cors_origins.clone(),
         // OpenAI's clients escape the slashes in a model's name.
         fully_decode_reserved_expansion: true,
         // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.

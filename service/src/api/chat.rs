@@ -22,7 +22,7 @@ impl ChatApi {
 /// What the edge noted about a call.
 fn caller<T>(request: &Request<T>) -> Caller {
     let protocol = match request.extensions().get() {
-        Some(transcode::Protocol::Rest) => Protocol::Rest,
+        Some(transcode::Protocol::Rest | transcode::Protocol::WebSocket) => Protocol::Rest,
         Some(transcode::Protocol::GrpcWeb) => Protocol::GrpcWeb,
         Some(transcode::Protocol::Grpc) | None => Protocol::Grpc,
     };

@@ -153,9 +153,9 @@ impl Shared {
 /// Why the gate stays shut.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
-    status: Status,
+    pub(crate) status: Status,
     /// The HTTP status, where the code alone says too little.
-    http: Option<StatusCode>,
+    pub(crate) http: Option<StatusCode>,
     /// What would be taken instead.
     header: Option<(HeaderName, HeaderValue)>,
 }

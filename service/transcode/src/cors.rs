@@ -36,6 +36,17 @@ pub enum Origins {
     List(Vec<HeaderValue>),
 }
 
+impl Origins {
+    /// Whether pages of this origin may call.
+    pub(crate) fn allow(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::Loopback => is_loopback(origin),
+            Self::Any => true,
+            Self::List(list) => list.contains(origin),
+        }
+    }
+}
+
 /// Answers preflights and marks answers to web pages.
 ///
 /// A page of any other origin gets no permission, and since every call needs a content type that is not a form's, a

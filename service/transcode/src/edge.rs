@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method as Verb, Request, Response, StatusCode, Uri, Version};
 use tonic::Status;
 use tonic::body::Body;
@@ -29,6 +29,7 @@ use crate::route::Found;
 use crate::status::{grpc_response, http_response};
 use crate::transcoder::Shared;
 use crate::watch::Watch;
+use crate::websocket;
 
 /// Wraps gRPC services so that they answer every protocol.
 #[derive(Debug, Clone)]
@@ -74,17 +75,25 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
-        let protocol = classify(request.headers());
+        let protocol = classify(&request);
         request.extensions_mut().insert(protocol);
         let config = &self.shared.config;
         if let Err((http, status)) = check_head(&request, config.max_url, config.max_headers) {
             let response = match protocol {
-                Protocol::Rest => http_response(self.shared.error_shape, &status, Some(http)),
+                Protocol::Rest | Protocol::WebSocket => http_response(self.shared.error_shape, &status, Some(http)),
                 _ => grpc_response(status, None),
             };
             return Box::pin(std::future::ready(Ok(response)));
         }
-        if protocol == Protocol::Rest {
+        if protocol == Protocol::WebSocket
+            && let Some(route) = self.shared.routes.socket(request.uri().path()).cloned()
+        {
+            let inner = self.take();
+            let shared = self.shared.clone();
+            return Box::pin(async move { Ok(websocket::accept(&shared, &route, inner, request).await) });
+        }
+        if matches!(protocol, Protocol::Rest | Protocol::WebSocket) {
+            request.extensions_mut().insert(Protocol::Rest);
             let inner = self.take();
             let shared = self.shared.clone();
             return Box::pin(async move { Ok(rest(&shared, inner, request).await) });
@@ -113,10 +122,10 @@ impl<S: Clone> Transcode<S> {
     }
 }
 
-/// The protocol, by content type.
-fn classify(headers: &HeaderMap) -> Protocol {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
-        return Protocol::Rest;
+/// The protocol, by content type; a request without one may ask for a socket.
+fn classify(request: &Request<Body>) -> Protocol {
+    let Some(content_type) = request.headers().get(header::CONTENT_TYPE) else {
+        return if websocket::is_wanted(request) { Protocol::WebSocket } else { Protocol::Rest };
     };
     let Some(rest) = content_type.as_bytes().strip_prefix(b"application/grpc") else {
         return Protocol::Rest;
@@ -146,7 +155,7 @@ fn check_head(request: &Request<Body>, max_url: usize, max_headers: usize) -> Re
 }
 
 /// Puts the deadline that the headers ask for into the request's extensions.
-fn set_deadline(request: &mut Request<Body>, longest: Option<Duration>) -> Result<(), Status> {
+pub(crate) fn set_deadline(request: &mut Request<Body>, longest: Option<Duration>) -> Result<(), Status> {
     if let Some(deadline) = deadline::of(request.headers(), longest)? {
         request.extensions_mut().insert(deadline);
     }

@@ -21,6 +21,7 @@ mod services;
 mod status;
 mod transcoder;
 mod watch;
+mod websocket;
 
 pub use self::bind::{Bind, BindLayer};
 pub use self::deadline::{Deadline, TIMEOUT_HEADER};

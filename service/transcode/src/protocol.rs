@@ -9,15 +9,18 @@ pub enum Protocol {
     GrpcWeb,
     /// HTTP with JSON bodies, by `google.api.http` rules.
     Rest,
+    /// JSON texts over a WebSocket, by the same rules.
+    WebSocket,
 }
 
 impl Protocol {
-    /// A short name: `grpc`, `grpc-web`, `rest`.
+    /// A short name: `grpc`, `grpc-web`, `rest`, `websocket`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::GrpcWeb => "grpc-web",
             Self::Rest => "rest",
+            Self::WebSocket => "websocket",
         }
     }
 }

@@ -120,10 +120,10 @@ impl Call {
 }
 
 /// How an answer ended, by its trailers; one that ends without them was cut short.
-fn end_of(trailers: Option<&HeaderMap>) -> Status {
+pub(crate) fn end_of(trailers: Option<&HeaderMap>) -> Status {
     trailers.and_then(status::of_headers).unwrap_or_else(cut_short)
 }
 
-fn cut_short() -> Status {
+pub(crate) fn cut_short() -> Status {
     Status::unavailable("the answer ended before it was complete")
 }

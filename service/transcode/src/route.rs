@@ -228,7 +228,6 @@ impl Routes {
         self.tree.all()
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the WebSocket handshake will ask"))]
     /// The route of a streaming RPC on this raw path, under whatever verb: what a WebSocket is for.
     ///
     /// Where the path is a unary method's with a streaming twin, it is the unary method's route.

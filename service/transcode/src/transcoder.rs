@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use crate::admission::Gauge;
 use crate::bind::{Bind, BindLayer};
+use crate::cors::Origins;
 use crate::edge::{Transcode, TranscodeLayer};
 use crate::json::{PlanError, Plans};
 use crate::limits::Limits;
@@ -50,13 +51,20 @@ pub struct Config {
     pub compress_from: Option<usize>,
     /// Which request headers become metadata. Default: all that are not about the connection or the body's encoding.
     pub request_headers: Option<HeaderFilter>,
-    /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it.
+    /// How long a stream of events may be silent before a comment is sent to keep proxies from cutting it, and how often
+    /// a WebSocket is pinged; one that has not answered by the next ping is dropped.
     /// Default: 15 s.
     pub keep_alive: Duration,
     /// Whether the trailing metadata of a unary answer is also sent as headers, each name with `trailer-` in front, for
     /// clients that cannot read trailers, browsers among them. Those that send `TE: trailers` get them as such either way.
     /// Default: no.
     pub trailers_as_headers: bool,
+    /// How long a WebSocket may be open without a message in either direction: it then ends with DEADLINE_EXCEEDED.
+    /// Pings do not count. Default: 5 min.
+    pub socket_idle_timeout: Duration,
+    /// Which web pages may open WebSockets, beside those of the server's own host. Pages of other origins get 403: a
+    /// browser would let them, with the server's cookies. Default: pages served from this machine.
+    pub socket_origins: Origins,
     /// Whether `%2F` in a variable of several segments (`{name=**}`) is decoded too, so that clients which escape a whole
     /// name are understood; `google.api.Http` calls it by this name. Default: no, as google.api.http has it.
     pub fully_decode_reserved_expansion: bool,
@@ -94,6 +102,8 @@ impl Default for Config {
             request_headers: None,
             keep_alive: Duration::from_secs(15),
             trailers_as_headers: false,
+            socket_idle_timeout: Duration::from_secs(300),
+            socket_origins: Origins::default(),
             fully_decode_reserved_expansion: false,
             unknown_query: UnknownQuery::default(),
             enum_case_insensitive: false,

@@ -9,9 +9,11 @@
 //! INVALID_ARGUMENT under its index: `[3].name`. A body that ends within a message, or before its array does, is an
 //! error and never the end of the stream.
 
+mod converter;
 mod splitter;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
@@ -20,14 +22,13 @@ use http_body_util::StreamBody;
 use tonic::Status;
 use tonic::body::Body;
 
+pub(crate) use self::converter::Converter;
 pub(crate) use self::splitter::Layout;
 use self::splitter::{SplitError, Splitter};
+use super::Refusal;
 use super::body::{next_chunk, too_large};
 use super::fault::Fault;
-use super::{Refusal, invalid};
-use crate::frame;
-use crate::json::ReadError;
-use crate::route::{BodyPart, Route};
+use crate::route::Route;
 use crate::transcoder::Shared;
 
 /// Messages that are there together are passed on together, up to about this many bytes.
@@ -52,8 +53,10 @@ pub(super) fn body(
     body: Body,
     fault: Fault,
 ) -> Body {
-    let splitter = Splitter::new(layout, route.method.limits.max_body);
-    let reader = Reader { shared, route, uri: Some(uri), splitter, body: Some(body), index: 0, failed: None, fault };
+    let limits = &route.method.limits;
+    let (splitter, idle) = (Splitter::new(layout, limits.max_body), limits.body_idle_timeout);
+    let converter = Converter::new(shared, route, uri);
+    let reader = Reader { converter, splitter, body: Some(body), idle, failed: None, fault };
     let frames = futures_util::stream::unfold(reader, |mut reader| async move {
         let frame = reader.next().await?;
         Some((frame.map(Frame::data), reader))
@@ -62,14 +65,12 @@ pub(super) fn body(
 }
 
 struct Reader {
-    shared: Arc<Shared>,
-    route: Arc<Route>,
-    /// Until it is bound into the first message.
-    uri: Option<Uri>,
+    converter: Converter,
     splitter: Splitter,
     /// None once it has ended, or something was wrong with it.
     body: Option<Body>,
-    index: u64,
+    /// How long the body may pause.
+    idle: Duration,
     /// What comes after the messages that were good.
     failed: Option<Refusal>,
     fault: Fault,
@@ -102,7 +103,7 @@ impl Reader {
         while out.len() < BATCH
             && let Some(text) = self.splitter.next().map_err(refuse)?
         {
-            self.message(&text, out)?;
+            self.converter.message(&text, out)?;
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl Reader {
     /// Reads more; at the end of the body, converts what only the end completes. `None` where it had ended before.
     async fn fetch(&mut self, out: &mut Vec<u8>) -> Option<Result<(), Refusal>> {
         let body = self.body.as_mut()?;
-        Some(match next_chunk(body, self.route.method.limits.body_idle_timeout).await {
+        Some(match next_chunk(body, self.idle).await {
             Ok(Some(data)) => {
                 self.splitter.push(data);
                 Ok(())
@@ -118,7 +119,7 @@ impl Reader {
             Ok(None) => {
                 self.body = None;
                 match self.splitter.finish() {
-                    Ok(Some(text)) => self.message(&text, out),
+                    Ok(Some(text)) => self.converter.message(&text, out),
                     Ok(None) => Ok(()),
                     Err(error) => Err(refuse(error)),
                 }
@@ -126,41 +127,6 @@ impl Reader {
             Err(refusal) => Err(refusal),
         })
     }
-
-    /// Converts one text and appends the framed message. On an error `out` is as it was.
-    fn message(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let header = frame::open(out);
-        let converted = self.fields(text, out);
-        if converted.is_err() {
-            out.truncate(header);
-        } else if frame::close(out, header).is_none() {
-            out.truncate(header);
-            return Err(too_large(u32::MAX as usize));
-        }
-        self.index += 1;
-        converted
-    }
-
-    fn fields(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let start = out.len();
-        let (plans, input, limits) = (&self.shared.plans, self.route.method.input, self.route.method.limits.json);
-        let read = match self.route.body {
-            BodyPart::Field(field) => plans.read_field(input, field, text, limits, out),
-            BodyPart::Whole | BodyPart::None => plans.read(input, text, limits, out),
-        };
-        read.map_err(|error| at(self.index, &error))?;
-        match self.uri.take() {
-            Some(uri) => Ok(self.shared.bind_uri(&self.route, &uri, out, start)?),
-            None => Ok(()),
-        }
-    }
-}
-
-/// An error in the message of this index.
-fn at(index: u64, error: &ReadError) -> Refusal {
-    let path = error.field_path();
-    let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-    invalid(&format!("[{index}]{dot}{path}"), error.message()).into()
 }
 
 fn refuse(error: SplitError) -> Refusal {

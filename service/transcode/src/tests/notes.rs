@@ -35,7 +35,7 @@ service Board {
   rpc Talk(stream Note) returns (stream Note) {
     option (google.api.http) = { post: "/v1/rooms/{room}/talk" body: "*" };
   }
-  rpc Watch(Note) returns (stream Note) { option (google.api.http) = { get: "/v1/rooms/{room}/watch" }; }
+  rpc Watch(Note) returns (stream Note) { option (google.api.http) = { get: "/v1/rooms/{room}/watch" additional_bindings { post: "/v1/rooms/{room}/look" body: "*" } }; }
 }
 "#;
 
