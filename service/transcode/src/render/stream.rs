@@ -37,22 +37,39 @@ pub(super) trait Framing: Send + 'static {
     fn end(&mut self, call: &Call, status: &Status, out: &mut Vec<u8>);
 }
 
-/// The streamed answer. The first frame is waited for: an error in it becomes the answer's own status.
+/// The streamed answer. The first message is waited for: an error that comes before it is the answer's own status.
 pub(super) async fn answer<F: Framing>(
     call: &Call,
-    framing: F,
+    mut framing: F,
     sent: &HeaderMap,
     mut body: Body,
 ) -> Result<Response<Body>, Status> {
-    let first = body.frame().await.ok_or_else(cut_short)??;
-    if let Some(trailers) = first.trailers_ref() {
-        let status = end_of(Some(trailers));
-        if status.code() != Code::Ok {
-            return Err(status);
+    let mut deframer = Deframer::default();
+    let mut first = First::default();
+    framing.start(call, &mut first.out);
+    loop {
+        match body.frame().await.ok_or_else(cut_short)??.into_data().map_err(Frame::into_trailers) {
+            Ok(data) => {
+                deframer.push(data);
+                if let Some(message) = next(&mut deframer)? {
+                    first.out.reserve(message.len() * 2 + 64);
+                    framing.message(call, &message, &mut first.out)?;
+                    break;
+                }
+            }
+            Err(trailers) => {
+                let trailers = trailers.unwrap_or_default();
+                let status = end(&trailers, &deframer);
+                if status.code() != Code::Ok {
+                    return Err(status);
+                }
+                first.ended = Some(trailers);
+                break;
+            }
         }
     }
     let media_type = framing.media_type();
-    let mut response = Response::new(Body::new(Streamed::new(call.clone(), framing, first, body)));
+    let mut response = Response::new(Body::new(Streamed::new(call.clone(), framing, deframer, first, body)));
     let headers = response.headers_mut();
     metadata::append(sent.clone(), headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -71,13 +88,21 @@ pub(super) fn announce_trailers(call: &Call, sent: &HeaderMap, headers: &mut Hea
     }
 }
 
+/// What is known before the headers go out.
+#[derive(Debug, Default)]
+struct First {
+    /// The first message, framed.
+    out: Vec<u8>,
+    /// The trailers of a stream that ended well before any message.
+    ended: Option<HeaderMap>,
+}
+
 pin_project_lite::pin_project! {
     /// The body of a streamed answer.
     struct Streamed<F> {
         call: Call,
         framing: F,
-        // The frame that was waited for before the headers went out.
-        first: Option<Frame<Bytes>>,
+        first: Option<First>,
         // None once the stream has ended: the call is then dropped.
         body: Option<Body>,
         trailers: Option<HeaderMap>,
@@ -89,13 +114,13 @@ pin_project_lite::pin_project! {
 }
 
 impl<F: Framing> Streamed<F> {
-    fn new(call: Call, framing: F, first: Frame<Bytes>, body: Body) -> Self {
+    fn new(call: Call, framing: F, deframer: Deframer, first: First, body: Body) -> Self {
         Self {
             framing,
             first: Some(first),
             body: Some(body),
             trailers: None,
-            deframer: Deframer::default(),
+            deframer,
             last_write: Instant::now(),
             keep_alive: tokio::time::sleep(call.shared.config.keep_alive),
             call,
@@ -112,42 +137,38 @@ impl<F: Framing> http_body::Body for Streamed<F> {
         let Some(body) = this.body.as_mut() else {
             return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
         };
-        let mut out = Vec::new();
+        let First { mut out, ended } = this.first.take().unwrap_or_default();
+        let mut ended = ended.map(Ok);
+        if !out.is_empty() && ended.is_none() {
+            ended = messages(this.call, this.framing, this.deframer, &mut out).err().map(Err);
+        }
         // One frame of the answer holds every message that was ready when it was made: what is there is joined already.
         // It goes round again only where the frame held less than a message.
-        while out.is_empty() {
-            let frame = match this.first.take() {
-                Some(frame) => {
-                    this.framing.start(this.call, &mut out);
-                    Some(Ok(frame))
-                }
-                None => match Pin::new(&mut *body).poll_frame(context) {
-                    Poll::Ready(frame) => frame,
-                    Poll::Pending => break,
-                },
-            };
-            let end = match frame.transpose() {
-                Ok(Some(frame)) => match frame.into_data() {
+        while out.is_empty() && ended.is_none() {
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else { break };
+            ended = match frame.transpose() {
+                Ok(Some(frame)) => match frame.into_data().map_err(Frame::into_trailers) {
                     Ok(data) => {
                         this.deframer.push(data);
-                        messages(this.call, this.framing, this.deframer, &mut out).err()
+                        messages(this.call, this.framing, this.deframer, &mut out).err().map(Err)
                     }
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().ok();
-                        let status = end_of(trailers.as_ref());
-                        *this.trailers = trailers.filter(|_| this.call.trailers).and_then(metadata::trailers);
-                        let whole = status.code() != Code::Ok || this.deframer.is_empty();
-                        Some(if whole { status } else { cut_short() })
-                    }
+                    Err(trailers) => Some(Ok(trailers.unwrap_or_default())),
                 },
-                Ok(None) => Some(cut_short()),
-                Err(status) => Some(status),
+                Ok(None) => Some(Err(cut_short())),
+                Err(status) => Some(Err(status)),
             };
-            if let Some(status) = end {
-                this.framing.end(this.call, &status, &mut out);
-                *this.body = None;
-                break;
-            }
+        }
+        if let Some(ended) = ended {
+            let status = match ended {
+                Ok(trailers) => {
+                    let status = end(&trailers, this.deframer);
+                    *this.trailers = Some(trailers).filter(|_| this.call.trailers).and_then(metadata::trailers);
+                    status
+                }
+                Err(status) => status,
+            };
+            this.framing.end(this.call, &status, &mut out);
+            *this.body = None;
         }
         if !out.is_empty() {
             *this.last_write = Instant::now();
@@ -177,11 +198,21 @@ fn messages<F: Framing>(
     deframer: &mut Deframer,
     out: &mut Vec<u8>,
 ) -> Result<(), Status> {
-    while let Some(message) = deframer.next().map_err(|error| Status::internal(error.to_string()))? {
+    while let Some(message) = next(deframer)? {
         out.reserve(message.len() * 2 + 64);
         framing.message(call, &message, out)?;
     }
     Ok(())
+}
+
+fn next(deframer: &mut Deframer) -> Result<Option<Bytes>, Status> {
+    deframer.next().map_err(|error| Status::internal(error.to_string()))
+}
+
+/// How the stream ended: a good end in the midst of a message is a cut.
+fn end(trailers: &HeaderMap, deframer: &Deframer) -> Status {
+    let status = end_of(Some(trailers));
+    if status.code() == Code::Ok && !deframer.is_empty() { cut_short() } else { status }
 }
 
 /// Appends the JSON of a message on one line: JSON held verbatim may have line breaks between its tokens.
