@@ -13,6 +13,7 @@ mod grpc;
 mod mask;
 mod merge;
 pub(crate) mod messages;
+mod multipart;
 mod parameters;
 mod rest;
 mod upload;

@@ -11,3 +11,4 @@ mod routes;
 mod streams;
 pub(crate) mod support;
 mod updates;
+mod uploads;

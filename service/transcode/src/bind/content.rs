@@ -5,11 +5,10 @@ use http::{Method as Verb, Request, StatusCode};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::Refusal;
 use super::body::too_large;
 use super::coding::{Coding, Decoded};
 use super::messages::{self, Layout};
-use super::upload;
+use super::{Refusal, multipart, upload};
 use crate::route::{BodyPart, Route};
 use crate::transcoder::Shared;
 
@@ -30,6 +29,8 @@ pub(super) enum Form {
     Json(Option<Layout>),
     /// `name=value&name=value`: `application/x-www-form-urlencoded`.
     Pairs,
+    /// `multipart/form-data`, divided by this boundary.
+    Parts(String),
     /// Whatever it is, of this type.
     Raw(Box<str>),
 }
@@ -59,11 +60,11 @@ impl Content {
         let Some(form) = form else { return Err(not_taken(shared, route, request.method())) };
         let coding = coding(headers)?;
         let limits = &route.method.limits;
-        let limit = match (route.method.client_streaming, raw) {
-            (false, _) => limits.max_body,
-            (true, true) => limits.max_upload,
+        let limit = match form {
+            _ if !route.method.client_streaming => limits.max_body,
+            Form::Raw(_) | Form::Parts(_) => limits.max_upload,
             // The limit holds for each message.
-            (true, false) => return Ok(Self { form, coding }),
+            Form::Json(_) | Form::Pairs => return Ok(Self { form, coding }),
         };
         let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit as u64) {
@@ -99,19 +100,19 @@ fn form(shared: &Shared, route: &Route, content_type: &HeaderValue) -> Option<Fo
         let (name, value) = parameter.split_once('=')?;
         Some((name.trim().to_ascii_lowercase(), value.trim().trim_matches('"')))
     });
-    let charset = |(name, value): (String, &str)| {
+    if essence == "multipart/form-data" && takes_parts(shared, route) {
+        let boundary = parameters.find(|(name, _)| name == "boundary").map(|(_, boundary)| boundary)?;
+        // RFC 2046, section 5.1.1.
+        return (1..=70).contains(&boundary.len()).then(|| Form::Parts(boundary.to_owned()));
+    }
+    let is_utf8 = |(name, value): (String, &str)| {
         name != "charset" || ["utf-8", "utf8"].iter().any(|utf8| value.eq_ignore_ascii_case(utf8))
     };
-    match &*essence {
-        "application/x-www-form-urlencoded" if takes_forms(shared, route) => {
-            parameters.all(charset).then_some(Form::Pairs)
-        }
-        "application/json" => parameters.all(charset).then(Form::default),
-        other if other.starts_with("application/") && other.ends_with("+json") => {
-            parameters.all(charset).then(Form::default)
-        }
-        _ => None,
+    if essence == "application/x-www-form-urlencoded" && takes_forms(shared, route) {
+        return parameters.all(is_utf8).then_some(Form::Pairs);
     }
+    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    (is_json && parameters.all(is_utf8)).then(Form::default)
 }
 
 /// Whether the body is a message with fields to be named.
@@ -128,21 +129,40 @@ fn takes_forms(shared: &Shared, route: &Route) -> bool {
         }
 }
 
+/// Whether the body is a message with fields to be named; of a stream, one that can hold a file.
+fn takes_parts(shared: &Shared, route: &Route) -> bool {
+    if !route.method.client_streaming {
+        return takes_forms(shared, route);
+    }
+    shared.config.accept_forms
+        && route.body == BodyPart::Whole
+        && multipart::takes_files(&shared.plans, route.method.input)
+}
+
 /// 415, with what is taken in the header that the verb has for it (RFC 5789, section 3.1; W3C Linked Data Platform 1.0,
 /// section 7.1).
 fn not_taken(shared: &Shared, route: &Route, verb: &Verb) -> Refusal {
-    let refusal = unsupported("the body must be JSON: send `content-type: application/json`");
-    let taken = if takes_forms(shared, route) {
-        "application/json, application/x-www-form-urlencoded"
-    } else {
-        "application/json"
-    };
+    let mut taken = vec!["application/json"];
+    if route.method.client_streaming {
+        taken.push("application/x-ndjson");
+    }
+    if takes_forms(shared, route) {
+        taken.push("application/x-www-form-urlencoded");
+    }
+    if takes_parts(shared, route) {
+        taken.push("multipart/form-data");
+    }
+    let taken = taken.join(", ");
+    let refusal = unsupported(&format!("the body is of a type that is not taken here; taken are: {taken}"));
     let header = match *verb {
         Verb::PATCH => HeaderName::from_static("accept-patch"),
         Verb::POST => HeaderName::from_static("accept-post"),
         _ => header::ACCEPT,
     };
-    refusal.with_header(header, HeaderValue::from_static(taken))
+    match HeaderValue::from_str(&taken) {
+        Ok(taken) => refusal.with_header(header, taken),
+        Err(_) => refusal,
+    }
 }
 
 fn unsupported(problem: &str) -> Refusal {

@@ -11,7 +11,7 @@ use crate::json::wire::{WireType, put_bytes, put_varint};
 use crate::route::{BodyPart, Route};
 use crate::transcoder::Shared;
 
-/// Appends the mask to the message that begins at byte `start` and whose body is `json`, unless there is none to infer.
+/// Appends the mask to the message that begins at byte `start`, unless there is none to infer. `json` is the body.
 pub(super) fn infer(
     shared: &Shared,
     route: &Route,

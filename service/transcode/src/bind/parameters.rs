@@ -37,22 +37,33 @@ struct Target {
     key: Option<Box<str>>,
 }
 
+/// What the parameters of one request have said so far.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    targets: HashSet<Target>,
+    count: usize,
+    /// Whether something was put into a message within the message.
+    nested: bool,
+}
+
 /// Binds the parameters of one request.
 pub(super) struct Parameters<'a> {
     shared: &'a Shared,
     route: &'a Route,
     /// Where the message begins in its buffer.
     start: usize,
-    given: HashSet<Target>,
-    count: usize,
-    /// Whether something was put into a message within the message.
-    nested: bool,
+    given: Given,
     violations: Vec<FieldViolation>,
 }
 
 impl<'a> Parameters<'a> {
     pub(super) fn new(shared: &'a Shared, route: &'a Route, start: usize) -> Self {
-        Self { shared, route, start, given: HashSet::new(), count: 0, nested: false, violations: Vec::new() }
+        Self::resume(shared, route, start, Given::default())
+    }
+
+    /// Goes on where [`Self::pause`] left off.
+    pub(super) fn resume(shared: &'a Shared, route: &'a Route, start: usize, given: Given) -> Self {
+        Self { shared, route, start, given, violations: Vec::new() }
     }
 
     /// Binds the query of a URI, then the variables of its path.
@@ -81,13 +92,42 @@ impl<'a> Parameters<'a> {
 
     /// Binds one text. What is wrong with it is kept for [`Self::finish`], unless it is too much.
     pub(super) fn text(&mut self, source: Source, name: &str, text: &str, message: &mut Vec<u8>) -> Result<(), Status> {
-        let result = match self.locate(source, name) {
-            Ok(Some((path, key))) => self.set(path, key, text, message),
+        match self.locate(source, name) {
+            Ok(Some((path, key))) => self.located(path, key, text, message),
             Ok(None) => Ok(()),
-            Err(problem) => Err((name.to_owned(), problem)),
+            Err(problem) => self.refuse(name, problem),
+        }
+    }
+
+    /// Binds one text to the field that its name was found to mean.
+    pub(super) fn located(
+        &mut self,
+        path: FieldPath,
+        key: Option<&str>,
+        text: &str,
+        message: &mut Vec<u8>,
+    ) -> Result<(), Status> {
+        match self.set(path, key, text, message) {
+            Ok(()) => Ok(()),
+            Err((field, problem)) => self.refuse(&field, problem),
+        }
+    }
+
+    /// Binds the JSON of a field.
+    pub(super) fn json(&mut self, path: &FieldPath, json: &[u8], message: &mut Vec<u8>) -> Result<(), Status> {
+        let Some((&(owner, field), through)) = path.steps.split_last() else {
+            return Ok(());
         };
-        if let Err((field, problem)) = result {
-            self.refuse(&field, problem)?;
+        if let Err((field, problem)) = self.claim(path, None, false, message) {
+            return self.refuse(&field, problem);
+        }
+        let mut value = Vec::new();
+        match self.shared.plans.read_field(owner, field, json, self.route.method.limits.json, &mut value) {
+            Ok(()) => self.append(through, value, message),
+            Err(error) => {
+                let parent = path.text.rsplit_once('.').map_or(String::new(), |(parent, _)| format!("{parent}."));
+                self.refuse(&format!("{parent}{}", error.field_path()), error.message().to_owned())?;
+            }
         }
         Ok(())
     }
@@ -98,8 +138,8 @@ impl<'a> Parameters<'a> {
         source: Source,
         name: &'n str,
     ) -> Result<Option<(FieldPath, Option<&'n str>)>, String> {
-        self.count += 1;
-        if self.count > self.shared.config.max_parameters {
+        self.given.count += 1;
+        if self.given.count > self.shared.config.max_parameters {
             return Err(format!("is one parameter too many: {} are accepted", self.shared.config.max_parameters));
         }
         let plans = &self.shared.plans;
@@ -185,7 +225,7 @@ impl<'a> Parameters<'a> {
         if let Some(rival) = rival(plans, &path.steps, &message[self.start..]) {
             return Err((named(path, key), format!("cannot be set beside `{rival}`: only one of them may be")));
         }
-        if !list && !self.given.insert(Target { steps: path.steps.clone(), key: key.map(Into::into) }) {
+        if !list && !self.given.targets.insert(Target { steps: path.steps.clone(), key: key.map(Into::into) }) {
             return Err((named(path, key), "is given twice".to_owned()));
         }
         Ok(())
@@ -193,7 +233,7 @@ impl<'a> Parameters<'a> {
 
     /// Appends a field in the messages that lead to it.
     pub(super) fn append(&mut self, through: &[(MessageId, u16)], mut field: Vec<u8>, message: &mut Vec<u8>) {
-        self.nested |= !through.is_empty();
+        self.given.nested |= !through.is_empty();
         for &(owner, index) in through.iter().rev() {
             field = self.shared.plans.nested(owner, index, &field);
         }
@@ -227,22 +267,26 @@ impl<'a> Parameters<'a> {
         // A name is a stranger's text: as much of it as tells them what is meant.
         let field: String = if field.is_empty() { "\"\"".to_owned() } else { field.chars().take(200).collect() };
         self.violations.push(FieldViolation::new(field, problem));
-        let too_many = self.count > self.shared.config.max_parameters || self.violations.len() >= MAX_VIOLATIONS;
+        let too_many = self.given.count > self.shared.config.max_parameters || self.violations.len() >= MAX_VIOLATIONS;
         if too_many { Err(self.status()) } else { Ok(()) }
     }
 
     /// INVALID_ARGUMENT with every violation as a detail, if there was one; leaves the message in one piece.
-    pub(super) fn finish(mut self, message: &mut Vec<u8>) -> Result<(), Status> {
-        if !self.violations.is_empty() {
-            return Err(self.status());
-        }
-        if self.nested {
-            let mut whole = Vec::with_capacity(message.len() - self.start);
-            coalesce(&self.shared.plans, self.route.method.input, &message[self.start..], &mut whole);
-            message.truncate(self.start);
+    pub(super) fn finish(self, message: &mut Vec<u8>) -> Result<Given, Status> {
+        let (shared, route, start) = (self.shared, self.route, self.start);
+        let mut given = self.pause()?;
+        if std::mem::take(&mut given.nested) {
+            let mut whole = Vec::with_capacity(message.len() - start);
+            coalesce(&shared.plans, route.method.input, &message[start..], &mut whole);
+            message.truncate(start);
             message.extend_from_slice(&whole);
         }
-        Ok(())
+        Ok(given)
+    }
+
+    /// The same, but leaves the message as it is, for more to come.
+    pub(super) fn pause(mut self) -> Result<Given, Status> {
+        if self.violations.is_empty() { Ok(self.given) } else { Err(self.status()) }
     }
 
     fn status(&mut self) -> Status {

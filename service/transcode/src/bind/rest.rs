@@ -12,7 +12,7 @@ use super::body::{read_body, too_large};
 use super::content::Form;
 use super::fault::Fault;
 use super::parameters::{Parameters, Source};
-use super::{Bound, Pending, Refusal, mask, messages, upload};
+use super::{Bound, Pending, Refusal, mask, messages, multipart, upload};
 use crate::admission::Share;
 use crate::frame;
 use crate::route::{BodyPart, Route};
@@ -28,74 +28,103 @@ impl Shared {
     ) -> Result<Bound, Refusal> {
         let Pending { route, uri, content } = pending;
         let body = content.decode(std::mem::take(request.body_mut()));
-        let method = &route.method;
-        if method.client_streaming && route.body != BodyPart::None {
-            // What is wrong with path or query is said before the call, not in its midst.
-            self.bind_uri(&route, &uri, &mut Vec::new(), 0)?;
-        }
-        let bound = match content.form {
-            Form::Json(layout) if method.client_streaming && route.body != BodyPart::None => {
-                let (method, fault) = (method.clone(), Fault::default());
-                *request.body_mut() = messages::body(self.clone(), route, uri, layout, body, fault.clone());
-                Bound { method, fault: Some(fault) }
-            }
-            Form::Raw(content_type) if method.client_streaming => {
-                let (method, fault) = (method.clone(), Fault::default());
-                *request.body_mut() = upload::stream(self.clone(), route, uri, content_type, body, fault.clone());
-                Bound { method, fault: Some(fault) }
-            }
-            form => {
-                let limits = &route.method.limits;
-                let text = match route.body {
-                    BodyPart::None => Bytes::new(),
-                    _ => read_body(body, limits.max_body, limits.body_idle_timeout, share).await?,
-                };
-                let message = self.message(&route, &uri, &form, &text)?;
-                let method = match &route.twin {
-                    Some((field, twin))
-                        if self.plans.is_true(route.method.input, *field, &message[frame::HEADER..]) =>
-                    {
-                        twin
-                    }
-                    _ => &route.method,
-                };
-                let message = frame::seal(message).ok_or_else(|| too_large(u32::MAX as usize))?;
-                *request.body_mut() = Body::new(Full::from(message));
-                Bound { method: method.clone(), fault: None }
-            }
+        let (body, bound) = if route.method.client_streaming {
+            self.bind_stream(route, uri, content.form, body)?
+        } else {
+            self.bind_message(&route, &uri, content.form, body, share).await?
         };
+        *request.body_mut() = body;
         *request.uri_mut() = Uri::from(bound.method.path.clone());
         Ok(bound)
     }
 
-    /// The message that a whole body, the query and the path make, behind the room for its frame header.
-    fn message(&self, route: &Route, uri: &Uri, form: &Form, text: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let (input, json) = (route.method.input, route.method.limits.json);
-        let mut message = frame::start(text.len());
+    /// A request stream, which the body feeds as it arrives.
+    fn bind_stream(
+        self: &Arc<Self>,
+        route: Arc<Route>,
+        uri: Uri,
+        form: Form,
+        body: Body,
+    ) -> Result<(Body, Bound), Refusal> {
+        // What is wrong with path or query is said before the call, not in its midst.
+        self.bind_uri(&route, &uri, &mut Vec::new(), 0)?;
+        let (shared, method, fault) = (self.clone(), route.method.clone(), Fault::default());
+        let body = match form {
+            Form::Raw(content_type) => upload::stream(shared, route, uri, content_type, body, fault.clone()),
+            Form::Parts(boundary) => multipart::Upload { body, boundary }.stream(shared, route, uri, fault.clone()),
+            Form::Json(layout) => messages::body(shared, route, uri, layout, body, fault.clone()),
+            // Not a form of a stream; `Content::of` has refused it.
+            Form::Pairs => Body::empty(),
+        };
+        Ok((body, Bound { method, fault: Some(fault) }))
+    }
+
+    /// One message, of the whole body, the query and the path.
+    async fn bind_message(
+        &self,
+        route: &Route,
+        uri: &Uri,
+        form: Form,
+        body: Body,
+        share: &mut Share,
+    ) -> Result<(Body, Bound), Refusal> {
+        let limits = &route.method.limits;
         let mut parameters = Parameters::new(self, route, frame::HEADER);
-        match (form, route.body) {
-            (Form::Raw(content_type), _) => upload::put(&self.plans, route, content_type, text, &mut message),
-            _ if text.is_empty() => {}
-            (_, BodyPart::None) => {}
-            (Form::Pairs, _) => {
-                let pairs = std::str::from_utf8(text).map_err(|_| Status::invalid_argument("the form is not UTF-8"))?;
-                parameters.pairs(Source::Form, pairs, &mut message)?;
+        let mut message;
+        let (mut text, mut json) = (Bytes::new(), false);
+        if let Form::Parts(boundary) = form {
+            message = frame::start(256);
+            let upload = multipart::Upload { body, boundary };
+            upload.read(self, &mut parameters, route, &mut message, share).await?;
+        } else {
+            if route.body != BodyPart::None {
+                text = read_body(body, limits.max_body, limits.body_idle_timeout, share).await?;
             }
-            (Form::Json(_), BodyPart::Whole) => self.plans.read(input, text, json, &mut message)?,
-            (Form::Json(_), BodyPart::Field(field)) => self.plans.read_field(input, field, text, json, &mut message)?,
+            message = frame::start(text.len());
+            self.bind_text(route, &form, &text, &mut parameters, &mut message)?;
+            json = matches!(form, Form::Json(_));
         }
         parameters.uri(uri, &mut message)?;
         parameters.finish(&mut message)?;
-        if let Form::Json(_) = form {
-            mask::infer(self, route, text, &mut message, frame::HEADER)?;
+        if json {
+            mask::infer(self, route, &text, &mut message, frame::HEADER)?;
         }
-        Ok(message)
+        let method = match &route.twin {
+            Some((field, twin)) if self.plans.is_true(route.method.input, *field, &message[frame::HEADER..]) => twin,
+            _ => &route.method,
+        };
+        let message = frame::seal(message).ok_or_else(|| too_large(u32::MAX as usize))?;
+        Ok((Body::new(Full::from(message)), Bound { method: method.clone(), fault: None }))
+    }
+
+    /// Appends what a body says that is there as a whole.
+    fn bind_text(
+        &self,
+        route: &Route,
+        form: &Form,
+        text: &[u8],
+        parameters: &mut Parameters<'_>,
+        message: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let (input, json) = (route.method.input, route.method.limits.json);
+        match (form, route.body) {
+            (Form::Raw(content_type), _) => upload::put(&self.plans, route, content_type, text, message),
+            _ if text.is_empty() => {}
+            (Form::Pairs, _) => {
+                let pairs = std::str::from_utf8(text).map_err(|_| Status::invalid_argument("the form is not UTF-8"))?;
+                parameters.pairs(Source::Form, pairs, message)?;
+            }
+            (Form::Json(_), BodyPart::Whole) => self.plans.read(input, text, json, message)?,
+            (Form::Json(_), BodyPart::Field(field)) => self.plans.read_field(input, field, text, json, message)?,
+            (Form::Json(_), BodyPart::None) | (Form::Parts(_), _) => {}
+        }
+        Ok(())
     }
 
     /// Appends what query and path say to the message that begins at byte `start`.
     pub(crate) fn bind_uri(&self, route: &Route, uri: &Uri, message: &mut Vec<u8>, start: usize) -> Result<(), Status> {
         let mut parameters = Parameters::new(self, route, start);
         parameters.uri(uri, message)?;
-        parameters.finish(message)
+        parameters.finish(message).map(drop)
     }
 }

@@ -14,6 +14,17 @@ impl Plans {
         self.plan(message).well_known.is_none()
     }
 
+    /// Every field of a message.
+    pub(crate) fn fields(&self, message: MessageId) -> std::ops::Range<u16> {
+        0..u16::try_from(self.plan(message).fields.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether a field holds bytes that are not JSON text.
+    pub(crate) fn is_bytes(&self, message: MessageId, field: u16) -> bool {
+        let field = &self.plan(message).fields[usize::from(field)];
+        field.kind == Kind::Bytes && !field.raw
+    }
+
     /// The fields of the oneof that a field belongs to, itself among them.
     pub(crate) fn oneof_of(&self, message: MessageId, field: u16) -> Option<&[u16]> {
         let plan = self.plan(message);
