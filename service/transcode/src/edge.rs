@@ -169,8 +169,11 @@ where
     S::Future: Send + 'static,
 {
     let head = request.method() == Verb::HEAD;
-    let verb = if head { &Verb::GET } else { request.method() };
-    let route = match shared.routes.find(verb, request.uri().path()) {
+    let mut found = shared.routes.find(request.method(), request.uri().path());
+    if head && !matches!(found, Found::Route(_)) {
+        found = shared.routes.find(&Verb::GET, request.uri().path());
+    }
+    let route = match found {
         Found::Route(route) => route.clone(),
         Found::WrongVerb(allowed) => {
             return wrong_verb(shared.error_shape, request.method(), allowed);
@@ -201,9 +204,18 @@ where
     let response = render::answer(shared, &route, wanted, answer).await;
     let mut response = compress::answer(accepted, response, shared.config.compress_from).await;
     if head {
-        *response.body_mut() = Body::empty();
+        without_body(&mut response);
     }
     response
+}
+
+/// What GET would be answered with, but for the body; its length is told where it is known (RFC 9110, section 9.3.2).
+/// Dropping the body ends the call.
+fn without_body(response: &mut Response<Body>) {
+    if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
 }
 
 fn wrong_verb(shape: ErrorShape, verb: &Verb, mut allowed: Vec<Verb>) -> Response<Body> {

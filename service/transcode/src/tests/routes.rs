@@ -63,3 +63,15 @@ fn clashing_and_broken_rules_are_refused_by_name() {
         assert!(error.contains("x.S/R") && error.contains(says), "{rule}: {error}");
     }
 }
+
+#[tokio::test]
+async fn head_is_get_without_a_body_and_says_how_long_it_would_be() {
+    let get = ask("GET", "/v1/things/x", "").await;
+    let head = ask("HEAD", "/v1/things/x", "").await;
+    assert_eq!(head.status, 200);
+    assert!(head.body.is_empty());
+    assert_eq!(head.headers["content-length"], get.body.len().to_string());
+    let stream = ask("HEAD", "/v1/plain/silent", "").await;
+    assert_eq!((stream.status.as_u16(), stream.body.as_str()), (200, ""));
+    assert_eq!(stream.headers["content-type"], "text/event-stream");
+}
