@@ -17,8 +17,10 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Service, ServiceBuilder};
 use transcode::cors::CorsLayer;
+use transcode::openapi::Documents;
 use transcode::{Services, Transcoder, UnknownQuery};
 
+use crate::about::about;
 use crate::api::{ChatApi, ModelsApi};
 use crate::banner;
 use crate::chat::{Chat, MODEL_USED, REQUEST_ID};
@@ -131,6 +133,25 @@ async fn services(
         .build())
 }
 
+/// The OpenAPI documents of the contract, which are the same whatever the configuration.
+///
+/// # Errors
+/// When the contract cannot be served over HTTP.
+pub fn documents() -> Result<Documents, StartError> {
+    Ok(Transcoder::with_config(FILE_DESCRIPTOR_SET, policies())?.openapi(&about()))
+}
+
+/// What holds for the contract, whatever the configuration.
+fn policies() -> transcode::Config {
+    transcode::Config {
+        // OpenAI's clients escape the slashes in a model's name.
+        fully_decode_reserved_expansion: true,
+        // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.
+        unknown_query: UnknownQuery::Ignore,
+        ..transcode::Config::default()
+    }
+}
+
 /// The contract, ready to be served.
 fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
     let limits = transcode::Config {
@@ -144,11 +165,7 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
         max_open_streams: config.server.max_streams,
         keep_alive: config.server.stream_keep_alive,
         socket_origins: config.server.cors_origins.clone(),
-        // OpenAI's clients escape the slashes in a model's name.
-        fully_decode_reserved_expansion: true,
-        // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.
-        unknown_query: UnknownQuery::Ignore,
-        ..transcode::Config::default()
+        ..policies()
     };
     Transcoder::with_config(FILE_DESCRIPTOR_SET, limits)
 }

@@ -4,6 +4,7 @@
 
 pub mod chat;
 pub mod models;
+pub mod openapi;
 pub mod serve;
 
 mod json;
@@ -47,6 +48,8 @@ pub enum Command {
     Chat(chat::Arguments),
     /// List the models of a running server.
     Models(models::Arguments),
+    /// Print the OpenAPI document.
+    Openapi(openapi::Arguments),
 }
 
 /// Why a command failed. The message says what to do about it.

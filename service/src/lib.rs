@@ -14,6 +14,7 @@ pub mod store;
 pub mod telemetry;
 pub mod upstream;
 
+mod about;
 mod api;
 mod banner;
 mod chat;

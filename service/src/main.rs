@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sabir::cli::{Cli, Command, chat, models, report, serve};
+use sabir::cli::{Cli, Command, chat, models, openapi, report, serve};
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
 #[global_allocator]
@@ -14,5 +14,6 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::main(arguments),
         Command::Chat(arguments) => chat::main(arguments),
         Command::Models(arguments) => models::main(arguments),
+        Command::Openapi(arguments) => openapi::main(&arguments),
     })
 }

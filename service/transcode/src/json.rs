@@ -12,7 +12,7 @@ mod lookup;
 mod names;
 mod paths;
 mod plain;
-mod plan;
+pub(crate) mod plan;
 mod read;
 mod reading;
 mod well_known;
@@ -27,6 +27,7 @@ use prost_reflect::DescriptorPool;
 pub use self::error::{PlanError, ReadError, ReadErrorKind, WriteError};
 pub use self::plan::MessageId;
 pub use self::reading::{Limits, Mode, Reading};
+pub(crate) use self::well_known::{duration_text, timestamp_text};
 
 /// The plans of every message in a descriptor set.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ impl Plans {
         check::check(&self.compiled, message, wire)
     }
 
-    fn plan(&self, message: MessageId) -> &plan::Message {
+    pub(crate) fn plan(&self, message: MessageId) -> &plan::Message {
         &self.compiled.messages[message.0 as usize]
     }
 

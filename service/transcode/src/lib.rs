@@ -11,6 +11,7 @@ mod frame;
 pub mod json;
 mod limits;
 mod metadata;
+pub mod openapi;
 mod options;
 pub mod pages;
 mod protocol;

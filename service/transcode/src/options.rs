@@ -46,6 +46,8 @@ pub(crate) struct FieldShape {
     pub(crate) additional_members: bool,
     pub(crate) accept_scalar: bool,
     pub(crate) int64_number: Option<bool>,
+    /// JSON texts.
+    pub(crate) examples: Vec<String>,
 }
 
 /// Options of a method.
@@ -56,6 +58,28 @@ pub(crate) struct MethodShape {
     pub(crate) terminator: Option<String>,
     pub(crate) stream: StreamShape,
     pub(crate) limits: MethodLimits,
+    pub(crate) openapi: OpenApi,
+}
+
+/// What documentation says of a method besides its comment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OpenApi {
+    pub(crate) summary: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) public: bool,
+    pub(crate) hidden: bool,
+    pub(crate) content_types: Vec<String>,
+    pub(crate) examples: Vec<Example>,
+}
+
+/// A call, as an example; the bodies are JSON texts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Example {
+    pub(crate) name: String,
+    pub(crate) summary: String,
+    pub(crate) request: Option<String>,
+    pub(crate) response: Option<String>,
 }
 
 /// What the events of a method carry beside their data.
@@ -89,7 +113,7 @@ pub(crate) struct FileShape {
 }
 
 /// The extension `name` of `options`, if the pool knows it and it is set.
-fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
+pub(crate) fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
     let extension = pool.get_extension_by_name(name)?;
     if !options.has_extension(&extension) {
         return None;
@@ -108,8 +132,26 @@ fn flag(message: &DynamicMessage, field: &str) -> bool {
     message.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or(false)
 }
 
-fn text(message: &DynamicMessage, field: &str) -> String {
+pub(crate) fn text(message: &DynamicMessage, field: &str) -> String {
     message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The elements of a list of strings.
+fn texts(message: &DynamicMessage, field: &str) -> Vec<String> {
+    let values = message.get_field_by_name(field).map(std::borrow::Cow::into_owned);
+    match values {
+        Some(Value::List(values)) => values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The numbers of an extension that is a list of enum values.
+pub(crate) fn numbers(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Vec<i32> {
+    let values = pool.get_extension_by_name(name).map(|extension| options.get_extension(&extension).into_owned());
+    match values {
+        Some(Value::List(values)) => values.iter().filter_map(Value::as_enum_number).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn unset(message: &DynamicMessage) -> Unset {
@@ -157,6 +199,7 @@ pub(crate) fn field(field: &FieldDescriptor) -> FieldShape {
         additional_members: flag(&message, "additional_members"),
         accept_scalar: flag(&message, "accept_scalar"),
         int64_number: int64_number(&message),
+        examples: texts(&message, "example"),
     }
 }
 
@@ -193,6 +236,35 @@ pub(crate) fn method(method: &MethodDescriptor) -> MethodShape {
             _ => MethodLimits::default(),
         },
         stream: stream(&message),
+        openapi: openapi(&message),
+    }
+}
+
+fn openapi(method: &DynamicMessage) -> OpenApi {
+    let Some(Value::Message(options)) = method.get_field_by_name("openapi").map(std::borrow::Cow::into_owned) else {
+        return OpenApi::default();
+    };
+    let given = |message: &DynamicMessage, field| Some(text(message, field)).filter(|text| !text.is_empty());
+    let examples = match options.get_field_by_name("examples").as_deref() {
+        Some(Value::List(examples)) => examples.iter().filter_map(Value::as_message).cloned().collect(),
+        _ => Vec::new(),
+    };
+    OpenApi {
+        summary: given(&options, "summary"),
+        tags: texts(&options, "tags"),
+        scopes: texts(&options, "scopes"),
+        public: flag(&options, "public"),
+        hidden: flag(&options, "hidden"),
+        content_types: texts(&options, "content_types"),
+        examples: examples
+            .iter()
+            .map(|example| Example {
+                name: text(example, "name"),
+                summary: text(example, "summary"),
+                request: given(example, "request"),
+                response: given(example, "response"),
+            })
+            .collect(),
     }
 }
 

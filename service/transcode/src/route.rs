@@ -13,6 +13,7 @@ mod tests;
 mod tree;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::Method as Verb;
@@ -24,7 +25,7 @@ use self::rule::Rule;
 #[cfg(feature = "service-config")]
 pub use self::service_config::ServiceConfig;
 use self::template::Template;
-pub(crate) use self::template::check_escapes;
+pub(crate) use self::template::{Piece, check_escapes};
 use self::tree::Tree;
 use crate::admission::Gauge;
 use crate::json::{MessageId, Plans};
@@ -121,6 +122,16 @@ impl Route {
     /// Whether `other` is a route of the streaming twin of this route's method.
     fn has_twin(&self, other: &Route) -> bool {
         self.twin.as_ref().is_some_and(|(_, twin)| Arc::ptr_eq(twin, &other.method))
+    }
+
+    /// The pieces of the template, and its `:verb`.
+    pub(crate) fn template(&self) -> (&[Piece], Option<&str>) {
+        (&self.template.pieces, self.template.verb.as_deref())
+    }
+
+    /// The variables: the field each fills, and which pieces of the template it spans.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&FieldPath, Range<usize>)> {
+        self.variables.iter().zip(self.template.spans())
     }
 
     /// Whether one of the template's variables fills exactly this field.

@@ -17,6 +17,7 @@ use crate::edge::{Transcode, TranscodeLayer};
 use crate::json::{PlanError, Plans};
 use crate::limits::Limits;
 use crate::metadata::HeaderFilter;
+use crate::openapi::{self, About, Documents};
 use crate::options::ErrorShape;
 use crate::route::{RouteError, RouteInfo, Routes, Sources};
 
@@ -136,6 +137,8 @@ pub struct Transcoder {
 /// What the layers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What the documents are made of.
+    pub(crate) pool: DescriptorPool,
     pub(crate) plans: Arc<Plans>,
     pub(crate) routes: Routes,
     pub(crate) config: Config,
@@ -186,6 +189,11 @@ impl Transcoder {
     /// Every HTTP route, in the order of the descriptors.
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo<'_>> {
         self.shared.routes.all().iter().map(|route| route.info())
+    }
+
+    /// The OpenAPI documents of what is served, made anew with each call.
+    pub fn openapi(&self, about: &About) -> Documents {
+        openapi::documents(&self.shared, about)
     }
 
     /// The outer layer: tells the protocols apart, finds the route, and renders the answer.
@@ -275,7 +283,7 @@ impl<'a> TranscoderBuilder<'a> {
         let routes = Routes::compile(&pool, &plans, &sources)?;
         let error_shape = routes.error_shape();
         let (streams, in_flight) = (Gauge::new(config.max_open_streams), Gauge::new(config.max_in_flight));
-        Ok(Transcoder { shared: Arc::new(Shared { plans, routes, config, error_shape, streams, in_flight }) })
+        Ok(Transcoder { shared: Arc::new(Shared { pool, plans, routes, config, error_shape, streams, in_flight }) })
     }
 }
 

@@ -8,7 +8,8 @@ mod time;
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use self::time::{duration_text, parse_duration, parse_timestamp, timestamp_text};
+pub(crate) use self::time::{duration_text, timestamp_text};
+use self::time::{parse_duration, parse_timestamp};
 use super::error::WriteError;
 use super::plan::{Kind, Message, WellKnown};
 use super::read::{Context, Outcome, SingleSeed, read_elements, read_entries};

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 /// One segment of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Literal(Box<str>),
     /// `*`: one segment that is not empty.
     Single,
@@ -60,6 +60,11 @@ impl Template {
     /// The field paths of the variables, in order.
     pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
         self.variables.iter().map(|(path, ..)| &**path)
+    }
+
+    /// The pieces that each variable spans, in the same order.
+    pub(super) fn spans(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.variables.iter().map(|(_, first, count)| *first..first + count)
     }
 
     /// The text of each variable in a raw path that is known to match.

@@ -8,7 +8,7 @@ const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_4
 /// About 10,000 years.
 const DURATION_SECONDS: std::ops::RangeInclusive<i64> = -315_576_000_000..=315_576_000_000;
 
-pub(super) fn timestamp_text(seconds: i64, nanos: i32) -> Option<String> {
+pub(crate) fn timestamp_text(seconds: i64, nanos: i32) -> Option<String> {
     if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
         return None;
     }
@@ -19,7 +19,7 @@ pub(super) fn timestamp_text(seconds: i64, nanos: i32) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
 }
 
-pub(super) fn duration_text(seconds: i64, nanos: i32) -> Option<String> {
+pub(crate) fn duration_text(seconds: i64, nanos: i32) -> Option<String> {
     let signs_agree = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
     if !DURATION_SECONDS.contains(&seconds) || nanos.abs() >= 1_000_000_000 || !signs_agree {
         return None;

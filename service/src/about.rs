@@ -1,0 +1,46 @@
+//! What the OpenAPI documents say of Sabir as a whole. What they say of each call comes from the contract.
+
+use transcode::openapi::{About, ExternalDocs, Header, Licence};
+
+use crate::chat::{MODEL_USED, REQUEST_ID};
+
+const DESCRIPTION: &str = "\
+One typed API for language models, in front of any of them: OpenAI, Azure, Groq, Mistral, vLLM, Ollama, every other server \
+that speaks OpenAI's protocol, and a small model inside the server.
+
+The HTTP form is the one OpenAI documents, so that its SDKs work by setting `base_url`. The same calls are served as gRPC \
+and gRPC-Web on the same port; `x-grpc-method` names the RPC of each operation. A member that this document does not name is \
+passed on to the model's server.";
+
+/// Sabir, in the words of its documents.
+pub(crate) fn about() -> About {
+    let header = |name: &str, description: &str, example: &str| Header {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        example: Some(example.to_owned()),
+    };
+    About {
+        title: "Sabir".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        summary: Some("One typed API for language models over gRPC, gRPC-Web and OpenAI-compatible HTTP".to_owned()),
+        description: Some(DESCRIPTION.to_owned()),
+        licence: Some(Licence { name: "Apache License 2.0".to_owned(), identifier: Some("Apache-2.0".to_owned()) }),
+        external_docs: Some(ExternalDocs {
+            url: "https://platform.openai.com/docs/api-reference/chat".to_owned(),
+            description: Some("The API that the HTTP form is compatible with".to_owned()),
+        }),
+        response_headers: vec![
+            header(
+                REQUEST_ID,
+                "A name for the call, the same in the server's log.",
+                "01a20401b2a4743dbbe5d8e3ff1350cb",
+            ),
+            header(
+                MODEL_USED,
+                "The model that answers, as `provider/model`; on chat completions.",
+                "local/smollm2-135m-instruct",
+            ),
+        ],
+        ..About::default()
+    }
+}
