@@ -25,13 +25,15 @@ pub(crate) struct Wanted {
     pub(crate) framing: Framing,
     /// Whether trailers are understood: `TE: trailers`.
     pub(crate) trailers: bool,
+    /// Whether only the headers of the answer are wanted: HEAD.
+    pub(crate) head: bool,
 }
 
 /// Reads the headers of a request of `method`. `twin` tells whether a member of the body may still choose a streaming
 /// method in its place.
 pub(crate) fn wanted(headers: &HeaderMap, method: &Method, twin: bool) -> Wanted {
     let framing = if method.server_streaming || twin { framing(headers, method, twin) } else { Framing::Events };
-    Wanted { framing, trailers: trailers(headers) }
+    Wanted { framing, trailers: trailers(headers), head: false }
 }
 
 /// The names of newline-delimited JSON, of which none is registered; the most usual one first.

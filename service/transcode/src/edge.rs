@@ -192,6 +192,7 @@ where
     *request.method_mut() = Verb::POST;
     *request.version_mut() = Version::HTTP_2;
     let wanted = accept::wanted(request.headers(), &route.method, route.twin.is_some());
+    let wanted = accept::Wanted { head, ..wanted };
     let accepted = request.headers_mut().remove(header::ACCEPT_ENCODING);
     if let Err(status) = metadata::of_request(request.headers_mut(), shared.config.request_headers.as_ref()) {
         return http_response(shape, &status, None);

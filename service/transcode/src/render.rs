@@ -18,7 +18,7 @@ mod unary;
 
 use std::sync::Arc;
 
-use http::header::{HeaderMap, RETRY_AFTER};
+use http::header::{CONTENT_RANGE, HeaderMap, RETRY_AFTER};
 use http::{Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -40,7 +40,7 @@ pub(crate) async fn answer(
     let (mut parts, body) = answer.into_parts();
     let method = parts.extensions.remove::<Called>().map_or_else(|| route.method.clone(), |called| called.0);
     let http = parts.extensions.remove::<HttpStatus>().map(|status| status.0);
-    let call = Call::new(shared, route, method, wanted.trailers);
+    let call = Call::new(shared, route, method, wanted);
     if let Some(status) = status::of_headers(&parts.headers).filter(|status| status.code() != Code::Ok) {
         return call.failed(status, http);
     }
@@ -82,10 +82,12 @@ struct Call {
     part: Part,
     /// Whether the client reads trailers.
     trailers: bool,
+    /// Whether the client wants the headers alone.
+    head: bool,
 }
 
 impl Call {
-    fn new(shared: &Arc<Shared>, route: &Route, method: Arc<Method>, trailers: bool) -> Self {
+    fn new(shared: &Arc<Shared>, route: &Route, method: Arc<Method>, wanted: Wanted) -> Self {
         // A twin answers in a message of its own, in which the route names no field.
         let own = Arc::ptr_eq(&route.method, &method);
         let part = match (route.http_body_field, route.response_body) {
@@ -94,23 +96,31 @@ impl Call {
             _ if method.http_body => Part::Body(None),
             _ => Part::Whole,
         };
-        Self { shared: shared.clone(), method, part, trailers }
+        Self { shared: shared.clone(), method, part, trailers: wanted.trailers, head: wanted.head }
     }
 
-    /// Appends the JSON of a message.
+    /// Appends the JSON of a message; on an error `out` is as it was.
     fn write(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        let start = out.len();
         let plans = &self.shared.plans;
         let written = match self.part {
             Part::Field(field) => plans.write_field(self.method.output, field, message, out),
             Part::Whole | Part::Body(_) => plans.write(self.method.output, message, out),
         };
-        written.map_err(|error: WriteError| Status::internal(error.to_string()))
+        written.map_err(|error: WriteError| {
+            out.truncate(start);
+            Status::internal(error.to_string())
+        })
     }
 
     /// The answer to a call that failed before anything of it was sent.
     fn failed(&self, status: Status, http: Option<StatusCode>) -> Response<Body> {
-        let mut response = http_response_with(Some(&self.shared.plans), self.method.error_shape, &status, http);
         let sent = status.metadata().clone().into_headers();
+        // The header says how long the body is that the range lies beyond (RFC 9110, section 15.5.17).
+        let unsatisfied = matches!(self.part, Part::Body(_)) && status.code() == Code::OutOfRange;
+        let http =
+            http.or((unsatisfied && sent.contains_key(CONTENT_RANGE)).then_some(StatusCode::RANGE_NOT_SATISFIABLE));
+        let mut response = http_response_with(Some(&self.shared.plans), self.method.error_shape, &status, http);
         if sent.contains_key(RETRY_AFTER) {
             response.headers_mut().remove(RETRY_AFTER);
         }

@@ -10,7 +10,7 @@ pub(super) use self::scalar::{put_double, put_json_string};
 use self::scalar::{put_enum, put_scalar, scalar_default};
 use super::compile::Compiled;
 use super::error::WriteError;
-use super::plan::{Field, Form, Kind, Label, Member, Message, MessageId, Union};
+use super::plan::{Field, Form, Kind, Label, Member, Message, MessageId, Union, WellKnown};
 use super::well_known;
 use super::wire::{Reader, Value};
 use crate::options::Unset;
@@ -329,7 +329,12 @@ impl<'a> Writer<'a> {
             Label::Repeated { .. } => "[]",
             Label::Map => "{}",
             Label::Singular { .. } => match field.kind {
-                Kind::Message(_) => "{}",
+                Kind::Message(id) => match self.plans.messages[id.0 as usize].well_known {
+                    None | Some(WellKnown::Struct | WellKnown::Any) => "{}",
+                    Some(WellKnown::ListValue) => "[]",
+                    // Not an object in JSON, and without a value that stands for absence.
+                    Some(_) => "null",
+                },
                 Kind::Enum(id) => {
                     let plans = self.plans;
                     put_enum(self.out, &plans.enums[id.0 as usize], 0);

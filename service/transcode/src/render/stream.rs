@@ -37,7 +37,8 @@ pub(super) trait Framing: Send + 'static {
     fn end(&mut self, call: &Call, status: &Status, out: &mut Vec<u8>);
 }
 
-/// The streamed answer. The first message is waited for: an error that comes before it is the answer's own status.
+/// The streamed answer. The first message is waited for: an error that comes before it is the answer's own status. A HEAD
+/// waits for nothing: its call ends as soon as the service has sent headers.
 pub(super) async fn answer<F: Framing>(
     call: &Call,
     mut framing: F,
@@ -47,26 +48,8 @@ pub(super) async fn answer<F: Framing>(
     let mut deframer = Deframer::default();
     let mut first = First::default();
     framing.start(call, &mut first.out);
-    loop {
-        match body.frame().await.ok_or_else(cut_short)??.into_data().map_err(Frame::into_trailers) {
-            Ok(data) => {
-                deframer.push(data);
-                if let Some(message) = next(&mut deframer)? {
-                    first.out.reserve(message.len() * 2 + 64);
-                    framing.message(call, &message, &mut first.out)?;
-                    break;
-                }
-            }
-            Err(trailers) => {
-                let trailers = trailers.unwrap_or_default();
-                let status = end(&trailers, &deframer);
-                if status.code() != Code::Ok {
-                    return Err(status);
-                }
-                first.ended = Some(trailers);
-                break;
-            }
-        }
+    if !call.head {
+        first.wait(call, &mut framing, &mut deframer, &mut body).await?;
     }
     let media_type = framing.media_type();
     let mut response = Response::new(Body::new(Streamed::new(call.clone(), framing, deframer, first, body)));
@@ -95,6 +78,38 @@ struct First {
     out: Vec<u8>,
     /// The trailers of a stream that ended well before any message.
     ended: Option<HeaderMap>,
+}
+
+impl First {
+    /// Waits for the first message, or for the good end of a stream without any.
+    async fn wait<F: Framing>(
+        &mut self,
+        call: &Call,
+        framing: &mut F,
+        deframer: &mut Deframer,
+        body: &mut Body,
+    ) -> Result<(), Status> {
+        loop {
+            match body.frame().await.ok_or_else(cut_short)??.into_data().map_err(Frame::into_trailers) {
+                Ok(data) => {
+                    deframer.push(data);
+                    if let Some(message) = next(deframer)? {
+                        self.out.reserve(message.len() * 2 + 64);
+                        return framing.message(call, &message, &mut self.out);
+                    }
+                }
+                Err(trailers) => {
+                    let trailers = trailers.unwrap_or_default();
+                    let status = end(&trailers, deframer);
+                    if status.code() != Code::Ok {
+                        return Err(status);
+                    }
+                    self.ended = Some(trailers);
+                    return Ok(());
+                }
+            }
+        }
+    }
 }
 
 pin_project_lite::pin_project! {

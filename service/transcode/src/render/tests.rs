@@ -28,6 +28,9 @@ syntax = "proto3";
 package r;
 import "google/api/annotations.proto";
 import "google/api/httpbody.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
 import "transcode/v1/options.proto";
 message Query { string name = 1; bool stream = 2; }
 enum Kind { KIND_UNSPECIFIED = 0; KIND_MADE = 1; end = 2; }
@@ -35,6 +38,7 @@ message Inner { string id = 1; sint64 at = 2; }
 message Item {
   string text = 1; Kind kind = 2; Inner inner = 3; repeated Inner many = 4; map<string, int32> counts = 5; string raw = 6 [(transcode.v1.field).raw = true];
   int64 number = 7; string name = 8; google.api.HttpBody file = 9; repeated string words = 10; optional bool flag = 11;
+  google.protobuf.Timestamp when = 12; google.protobuf.StringValue maybe = 13; google.protobuf.ListValue list = 14; google.protobuf.Struct object = 15;
 }
 message Problem { string what = 1; int64 size = 2; }
 service Answers {
@@ -43,6 +47,8 @@ service Answers {
     additional_bindings { get: "/one/many" response_body: "many" } additional_bindings { get: "/one/counts" response_body: "counts" }
     additional_bindings { get: "/one/words" response_body: "words" } additional_bindings { get: "/one/number" response_body: "number" }
     additional_bindings { get: "/one/flag" response_body: "flag" } additional_bindings { get: "/one/kind" response_body: "kind" }
+    additional_bindings { get: "/one/when" response_body: "when" } additional_bindings { get: "/one/maybe" response_body: "maybe" }
+    additional_bindings { get: "/one/list" response_body: "list" } additional_bindings { get: "/one/object" response_body: "object" }
     additional_bindings { get: "/one/file" response_body: "file" } }; }
   rpc Watch(Query) returns (stream Item) { option (google.api.http) = { get: "/watch" additional_bindings { get: "/watch/inner" response_body: "inner" }
     additional_bindings { get: "/watch/file" response_body: "file" } }; }

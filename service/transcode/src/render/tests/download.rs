@@ -43,6 +43,17 @@ async fn a_part_of_a_body_is_answered_as_a_part() {
 }
 
 #[tokio::test]
+async fn a_range_beyond_the_end_is_said_to_be_one() {
+    for path in ["/file", "/files"] {
+        let end = |metadata| Piece::End(Box::new(Status::out_of_range("beyond")), metadata);
+        let answer = ask(&Script::new([end(vec![("content-range", "bytes */9")])]), get(path, &[])).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-range")), (416, "bytes */9"), "{path}");
+        assert_eq!(answer.json()["status"], "OUT_OF_RANGE");
+        assert_eq!(ask(&Script::new([end(vec![])]), get(path, &[])).await.status, 400, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_field_can_be_the_body_that_goes_down() {
     let one = r#"{"text":"not this","file":{"contentType":"text/csv","data":"YSxi"}}"#;
     for path in ["/one/file", "/watch/file"] {

@@ -168,6 +168,10 @@ async fn a_field_of_each_message_can_be_what_is_streamed() {
     let script = Script::new([item(r#"{"inner":{"id":"x"}}"#), item("{}"), good()]);
     let answer = ask(&script, get("/watch/inner", &[("accept", ARRAY)])).await;
     assert_eq!(answer.body, "[{\"id\":\"x\"},\n{}]");
+    let broken = Piece::Data(framed(b"\x1a\x04\x10\x02\x0a\xff").into());
+    let script = Script::new([item(r#"{"inner":{"id":"x"}}"#), broken, good()]);
+    let answer = ask(&script, get("/watch/inner", &[("accept", ARRAY)])).await;
+    assert!(answer.body.starts_with("[{\"id\":\"x\"},\n{\"@error\":{\"code\":13,"), "{}", answer.body);
 }
 
 #[tokio::test]
@@ -257,7 +261,8 @@ async fn a_call_ends_when_nobody_listens_any_more() {
         assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
         assert_eq!(script.open(), 0, "{path}: given up while the first message was waited for");
     }
-    let script = Script::new([item("{}"), Piece::Silence]);
+    // Nor does it wait for a message.
+    let script = Script::new([Piece::Silence]);
     let mut head = get("/watch", &[]);
     *head.method_mut() = http::Method::HEAD;
     let response = transcoder().serve(script.clone()).oneshot(head).await.unwrap();

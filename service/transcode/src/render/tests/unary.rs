@@ -4,7 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn any_field_can_be_the_body_of_an_answer() {
-    let full = r#"{"text":"t","kind":"KIND_MADE","inner":{"id":"i"},"many":[{"id":"1"},{}],"counts":{"a":1},"number":"9","words":["x","y"],"flag":false}"#;
+    let full = r#"{"text":"t","kind":"KIND_MADE","inner":{"id":"i"},"many":[{"id":"1"},{}],"counts":{"a":1},"number":"9","words":["x","y"],"flag":false,
+        "when":"2026-01-31T12:00:00Z","maybe":"m","list":[1,null],"object":{"o":1}}"#;
     for (field, value, unset) in [
         ("text", r#""t""#, r#""""#),
         ("kind", r#""KIND_MADE""#, r#""KIND_UNSPECIFIED""#),
@@ -14,6 +15,10 @@ async fn any_field_can_be_the_body_of_an_answer() {
         ("words", r#"["x","y"]"#, "[]"),
         ("number", r#""9""#, r#""0""#),
         ("flag", "false", "false"),
+        ("when", r#""2026-01-31T12:00:00Z""#, "null"),
+        ("maybe", r#""m""#, "null"),
+        ("list", "[1,null]", "[]"),
+        ("object", r#"{"o":1}"#, "{}"),
     ] {
         for (json, expected) in [(full, value), ("{}", unset)] {
             let answer = ask(&Script::new([item(json), good()]), get(&format!("/one/{field}"), &[])).await;
@@ -43,4 +48,14 @@ async fn a_unary_answer_is_one_whole_message() {
 async fn an_error_behind_a_message_is_the_answer() {
     let answer = ask(&Script::new([item("{}"), bad()]), get("/one", &[])).await;
     assert_eq!((answer.status.as_u16(), answer.json()["status"].as_str()), (503, Some("UNAVAILABLE")));
+}
+
+#[tokio::test]
+async fn a_head_tells_how_long_the_body_would_be() {
+    let script = Script::new([item(r#"{"text":"a"}"#), good()]);
+    let mut request = get("/one", &[]);
+    *request.method_mut() = http::Method::HEAD;
+    let answer = ask(&script, request).await;
+    let length = r#"{"text":"a"}"#.len().to_string();
+    assert_eq!((answer.status.as_u16(), answer.header("content-length"), &*answer.body), (200, &*length, ""));
 }
