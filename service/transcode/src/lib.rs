@@ -44,4 +44,6 @@ pub use self::transcoder::{BuildError, Config, Transcoder, TranscoderBuilder, Un
 pub const PROTO_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
 
 #[cfg(test)]
+mod generate;
+#[cfg(test)]
 mod tests;

@@ -288,7 +288,9 @@ fn names(fields: &[Field], oneofs: &[Oneof], output: &[Member]) -> Vec<(String, 
 fn enumeration(item: &EnumDescriptor, fold: bool) -> Enum {
     let mut numbers = Vec::new();
     let mut texts: Vec<(i32, Box<str>)> = Vec::new();
-    for value in item.values() {
+    // Of several names for one number, the one that is declared first is written.
+    let declared = item.enum_descriptor_proto().value.iter();
+    for value in declared.filter_map(|value| item.get_value_by_name(value.name())) {
         let json = options::enum_value(&value);
         let text = json.clone().unwrap_or_else(|| value.name().to_owned());
         if !texts.iter().any(|(number, _)| *number == value.number()) {

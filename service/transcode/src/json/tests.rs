@@ -13,6 +13,7 @@ import "google/protobuf/duration.proto";
 import "google/protobuf/struct.proto";
 import "google/protobuf/wrappers.proto";
 import "google/protobuf/any.proto";
+import "google/protobuf/empty.proto";
 import "google/protobuf/field_mask.proto";
 option (transcode.v1.file) = { member_names: MEMBER_NAMES_PROTO, int64_form: INT64_FORM_NUMBER };
 enum Color { COLOR_UNSPECIFIED = 0; COLOR_RED = 1 [(transcode.v1.value).json = "red"]; COLOR_BLUE = 2 [(transcode.v1.value).json = "blue"]; }
@@ -46,13 +47,15 @@ message All {
 const CANONICAL: &str = r#"
 syntax = "proto3";
 package c;
+import "transcode/v1/options.proto";
 enum Kind { KIND_UNSPECIFIED = 0; KIND_ONE = 1; }
 enum Case { NOTHING = 0; Left = 1; LEFT = 2; right = 3; }
+message Union { oneof value { option (transcode.v1.oneof).by_json_type = true; double number = 1; bool flag = 2; } }
 message Cased { Case cased = 1; }
 message Plain {
   int32 small_number = 1; int64 big = 2; string text = 3; bool flag = 4; bytes data = 5; Kind kind = 6; double ratio = 7;
   repeated int64 many = 8; map<string, int32> counts = 9; Plain child = 10; optional int32 maybe = 11; float single = 12;
-  oneof one { string a = 13; int32 b = 14; }
+  oneof one { string a = 13; int32 b = 14; Plain c = 15; }
 }
 "#;
 
@@ -80,6 +83,7 @@ impl protox::file::FileResolver for Memory {
 }
 
 mod limits;
+mod properties;
 mod texts;
 
 fn plans() -> Plans {
@@ -162,6 +166,30 @@ fn a_union_takes_each_json_type() {
         let back = write(&plans, "t.All", &wire);
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parse(&back), parse(&document), "{back}");
+    }
+}
+
+#[test]
+fn a_union_without_strings_takes_numbers_that_are_not_finite() {
+    let plans = plans();
+    for number in ["\"NaN\"", "\"-Infinity\"", "1.5"] {
+        let document = format!(r#"{{"value":{number}}}"#);
+        let wire = read(&plans, "c.Union", &document).unwrap();
+        assert_eq!(write(&plans, "c.Union", &wire), document);
+    }
+    assert!(read(&plans, "c.Union", r#"{"value":"1.5"}"#).is_err(), "the JSON type tells");
+}
+
+#[test]
+fn of_a_oneof_the_last_member_counts_and_what_stood_before_another_is_gone() {
+    let plans = plans();
+    let part = |json: &str| read(&plans, "c.Plain", json).unwrap();
+    for (parts, expected) in [
+        ([r#"{"c":{"text":"x"}}"#, r#"{"c":{"flag":true}}"#, "{}"], r#"{"c":{"text":"x","flag":true}}"#),
+        ([r#"{"c":{"text":"x"}}"#, r#"{"a":"y"}"#, r#"{"c":{"flag":true}}"#], r#"{"c":{"flag":true}}"#),
+        ([r#"{"c":{"text":"x"}}"#, r#"{"c":{}}"#, r#"{"b":0}"#], r#"{"b":0}"#),
+    ] {
+        assert_eq!(write(&plans, "c.Plain", &parts.map(part).concat()), expected);
     }
 }
 

@@ -262,28 +262,7 @@ pub(super) fn write<'a>(
         }
         WellKnown::Wrapper => writer.first_field(plan, wire),
         WellKnown::Struct | WellKnown::ListValue => writer.first_field(plan, wire),
-        WellKnown::Value => {
-            let mut last = None;
-            each(wire, |number, value| {
-                last = plan.field_index(number).map(|index| (index, value)).or(last);
-                Ok(())
-            })?;
-            match last {
-                None => {
-                    writer.out.extend_from_slice(b"null");
-                    Ok(())
-                }
-                Some((index, Value::Fixed64(bits))) if plan.fields[index].kind == Kind::Double => {
-                    let number = f64::from_bits(bits);
-                    if !number.is_finite() {
-                        return Err(WriteError::new("a google.protobuf.Value cannot hold a number that is not finite"));
-                    }
-                    put_double(writer.out, number);
-                    Ok(())
-                }
-                Some((index, value)) => writer.single(&plan.fields[index], value),
-            }
-        }
+        WellKnown::Value => writer.value(plan, wire),
         WellKnown::Any => any::write(writer, wire),
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn write_field(
         writer.default_value(field);
         return Ok(());
     }
-    writer.field_value(field, wire, slot)
+    writer.field_value(plan, field, wire, slot)
 }
 
 /// Where a field stands in its message.
@@ -61,6 +61,19 @@ struct Slot {
     last: u32,
     /// How many occurrences there are.
     count: u32,
+}
+
+impl Slot {
+    /// Notes an occurrence that begins at byte `at`.
+    #[inline]
+    fn note(&mut self, at: usize) {
+        let at = at as u32;
+        if self.count == 0 {
+            self.first = at;
+        }
+        self.last = at;
+        self.count += 1;
+    }
 }
 
 /// A message whose members are being written.
@@ -152,7 +165,26 @@ impl<'a> Writer<'a> {
         if slot.count == 0 {
             self.default_value(field)
         } else {
-            self.field_value(field, wire, slot)?
+            self.field_value(plan, field, wire, slot)?
+        }
+        self.slots.truncate(base);
+        Ok(())
+    }
+
+    /// Writes a `google.protobuf.Value`: the member of its oneof that is set, or `null`.
+    pub(super) fn value(&mut self, plan: &'a Message, wire: &[u8]) -> Result<(), WriteError> {
+        let base = self.index(plan, wire)?;
+        match self.set_field(plan, 0, base) {
+            None => self.out.extend_from_slice(b"null"),
+            Some(index) => {
+                let (field, slot) = (&plan.fields[usize::from(index)], self.slots[base + usize::from(index)]);
+                if let Value::Fixed64(bits) = value_at(wire, slot.last)?
+                    && !f64::from_bits(bits).is_finite()
+                {
+                    return Err(WriteError::new("a google.protobuf.Value cannot hold a number that is not finite"));
+                }
+                self.field_value(plan, field, wire, slot)?;
+            }
         }
         self.slots.truncate(base);
         Ok(())
@@ -164,19 +196,14 @@ impl<'a> Writer<'a> {
         self.slots.resize(base + plan.fields.len(), Slot::default());
         let mut reader = Reader::new(wire);
         loop {
-            let at = reader.position() as u32;
+            let at = reader.position();
             let Some(field) = reader.next()? else {
                 return Ok(base);
             };
             let Some(index) = plan.field_index(field.number) else {
                 continue;
             };
-            let slot = &mut self.slots[base + index];
-            if slot.count == 0 {
-                slot.first = at;
-            }
-            slot.last = at;
-            slot.count += 1;
+            self.slots[base + index].note(at);
         }
     }
 
@@ -272,7 +299,7 @@ impl<'a> Writer<'a> {
         if field.accept_scalar && slot.count == 1 && is_noted(&open.additional, &field.name) {
             return self.lone_element(field, open.wire, slot);
         }
-        self.field_value(field, open.wire, slot)
+        self.field_value(open.plan, field, open.wire, slot)
     }
 
     fn union(&mut self, open: &Open<'_, '_>, oneof: u16, union: &Union, first: &mut bool) -> Result<(), WriteError> {
@@ -287,18 +314,18 @@ impl<'a> Writer<'a> {
         let slot = self.slots[open.base + usize::from(index)];
         self.key(&union.json_key, first);
         if union.array != Some(index) {
-            return self.field_value(field, open.wire, slot);
+            return self.field_value(open.plan, field, open.wire, slot);
         }
         // The array is the one repeated field of the message.
         let Kind::Message(list) = field.kind else {
             return Err(wrong_type());
         };
         let list = &self.plans.messages[list.0 as usize];
-        let merged = merged(open.wire, slot, field.number)?;
+        let merged = merged(open.plan, field, open.wire, slot)?;
         let inner = self.index(list, &merged)?;
         let elements = self.slots[inner];
         match list.fields.first() {
-            Some(field) if elements.count > 0 => self.field_value(field, &merged, elements)?,
+            Some(field) if elements.count > 0 => self.field_value(list, field, &merged, elements)?,
             _ => self.out.extend_from_slice(b"[]"),
         }
         self.slots.truncate(inner);
@@ -313,10 +340,10 @@ impl<'a> Writer<'a> {
     }
 
     /// The value of a field that occurs at least once.
-    fn field_value(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
+    fn field_value(&mut self, plan: &Message, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
         match field.label {
             Label::Singular { .. } => match field.kind {
-                Kind::Message(id) => self.message(id, &merged(wire, slot, field.number)?),
+                Kind::Message(id) => self.message(id, &merged(plan, field, wire, slot)?),
                 _ => self.single(field, value_at(wire, slot.last)?),
             },
             Label::Repeated { .. } => self.list(field, wire, slot),
@@ -398,8 +425,14 @@ fn value_at(wire: &[u8], at: u32) -> Result<Value<'_>, WriteError> {
     Ok(Reader::starting_at(wire, at as usize).next()?.ok_or_else(wrong_type)?.value)
 }
 
-/// The bytes of a message field. Several occurrences are merged, which on the wire is putting them end to end.
-fn merged(wire: &[u8], slot: Slot, number: u32) -> Result<std::borrow::Cow<'_, [u8]>, WriteError> {
+/// The bytes of a message field. Several occurrences are merged, which on the wire is putting them end to end; another
+/// member of its oneof in between undoes those before.
+fn merged<'w>(
+    plan: &Message,
+    field: &Field,
+    wire: &'w [u8],
+    slot: Slot,
+) -> Result<std::borrow::Cow<'w, [u8]>, WriteError> {
     if slot.count == 1 {
         let Value::Bytes(bytes) = value_at(wire, slot.last)? else {
             return Err(wrong_type());
@@ -407,13 +440,20 @@ fn merged(wire: &[u8], slot: Slot, number: u32) -> Result<std::borrow::Cow<'_, [
         return Ok(bytes.into());
     }
     let mut all = Vec::new();
-    each(wire, slot, number, |value| {
-        let Value::Bytes(bytes) = value else {
-            return Err(wrong_type());
-        };
-        all.extend_from_slice(bytes);
-        Ok(())
-    })?;
+    let mut reader = Reader::starting_at(wire, slot.first as usize);
+    while let Some(found) = reader.next()? {
+        if found.number == field.number {
+            let Value::Bytes(bytes) = found.value else {
+                return Err(wrong_type());
+            };
+            all.extend_from_slice(bytes);
+        } else if let Some(other) = plan.field_index(found.number)
+            && field.oneof.is_some()
+            && plan.fields[other].oneof == field.oneof
+        {
+            all.clear();
+        }
+    }
     Ok(all.into())
 }
 

@@ -62,7 +62,9 @@ impl<'de> Visitor<'de> for UnionSeed<'_, '_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Outcome, E> {
         let Some(enumeration) = self.union.enumeration else {
-            let string = self.union.string;
+            // What is not finite is a string in JSON: a number, unless strings are taken by another field.
+            let not_finite = matches!(text, "NaN" | "Infinity" | "-Infinity");
+            let string = self.union.string.or(self.union.number.filter(|_| not_finite));
             return self.scalar(string, Unexpected::Str(text))?.visit_str(text);
         };
         let Kind::Enum(id) = self.plan.fields[usize::from(enumeration)].kind else {
@@ -83,12 +85,13 @@ impl<'de> Visitor<'de> for UnionSeed<'_, '_> {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Outcome, E> {
-        let number = self.union.number;
+        // An enum value without a name is written as its number.
+        let number = self.union.number.or(self.union.enumeration);
         self.scalar(number, Unexpected::Signed(value))?.visit_i64(value)
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Outcome, E> {
-        let number = self.union.number;
+        let number = self.union.number.or(self.union.enumeration);
         self.scalar(number, Unexpected::Unsigned(value))?.visit_u64(value)
     }
 

@@ -145,6 +145,8 @@ fn an_any_is_read_wherever_its_type_stands() {
             r#"{"value":{"url":"u","@type":"a/t.Image"},"@type":"a/google.protobuf.Any"}"#,
             r#"{"@type":"a/google.protobuf.Any","value":{"@type":"a/t.Image","url":"u"}}"#,
         ),
+        (r#"{"@type":"a/google.protobuf.Empty"}"#, r#"{"@type":"a/google.protobuf.Empty"}"#),
+        (r#"{"@type":"a/google.protobuf.Empty","value":{}}"#, r#"{"@type":"a/google.protobuf.Empty"}"#),
         ("{}", "{}"),
     ] {
         let wire = read(&plans, "google.protobuf.Any", given).unwrap_or_else(|error| panic!("{given}: {error}"));
@@ -158,6 +160,8 @@ fn an_any_is_read_wherever_its_type_stands() {
         (r#"{"@type":"x/google.protobuf.Duration"}"#, "expected a member `value` beside `@type`"),
         (r#"{"@type":"x/google.protobuf.Duration","value":null}"#, "`value` is null"),
         (r#"{"@type":"x/google.protobuf.Duration","value":"1s","more":1}"#, "unknown member `more`"),
+        (r#"{"@type":"x/google.protobuf.Empty","value":{"a":1}}"#, "unknown member `a`"),
+        (r#"{"@type":"x/google.protobuf.Empty","a":1}"#, "expected a member `value`"),
         (r#"{"url":"u","@type":"x/c.Plain"}"#, "unknown member `url`"),
         (r#"{"text":1,"@type":"x/c.Plain"}"#, "text: invalid type"),
     ] {

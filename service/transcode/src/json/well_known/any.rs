@@ -14,6 +14,8 @@ use crate::json::write::{Writer, put_json_string, utf8};
 
 const TYPE: &str = "@type";
 const VALUE: &str = "value";
+/// Some write this one with a `value` of `{}`, some without: both are read.
+const EMPTY: &str = "google.protobuf.Empty";
 
 /// What an `Any` counts for whose type does not stand first: its members are passed over to find the type, then read, so
 /// that each level of nesting reads the text once more.
@@ -71,11 +73,18 @@ fn embed<'de, A: MapAccess<'de>>(context: &mut Context<'_>, type_url: &str, mut 
     put_bytes(context.out, type_url.as_bytes());
     put_varint(context.out, 2 << 3 | WireType::Bytes.number());
     let start = open(context.out);
-    if plan.well_known.is_none() {
+    let empty = *plan.full_name == *EMPTY;
+    if plan.well_known.is_none() && !empty {
         read_object(context, plan, map)?;
     } else {
-        if map.next_key::<String>()?.as_deref() != Some(VALUE) {
-            return Err(A::Error::custom(format_args!("expected a member `{VALUE}` beside `{TYPE}`")));
+        let name = map.next_key::<String>()?;
+        match name.as_deref() {
+            Some(VALUE) => {}
+            None if empty => {
+                close(context.out, start);
+                return Ok(Outcome::Written);
+            }
+            _ => return Err(A::Error::custom(format_args!("expected a member `{VALUE}` beside `{TYPE}`"))),
         }
         if let Outcome::Null = map.next_value_seed(MessageSeed { context, message, nested: false })? {
             return Err(A::Error::custom(format_args!("`{VALUE}` is null")));

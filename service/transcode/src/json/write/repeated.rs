@@ -62,13 +62,15 @@ impl Writer<'_> {
             let Value::Bytes(bytes) = value else {
                 return Err(wrong_type());
             };
-            let (mut key, mut value) = (None, None);
+            let (mut key, mut value) = (None, Slot::default());
             let mut reader = Reader::new(bytes);
-            while let Some(field) = reader.next()? {
-                match field.number {
-                    1 => key = Some(field.value),
-                    2 => value = Some(field.value),
-                    _ => {}
+            loop {
+                let at = reader.position();
+                match reader.next()? {
+                    None => break,
+                    Some(field) if field.number == 1 => key = Some(field.value),
+                    Some(field) if field.number == 2 => value.note(at),
+                    Some(_) => {}
                 }
             }
             let mut text = Vec::new();
@@ -80,23 +82,23 @@ impl Writer<'_> {
                 text.insert(0, b'"');
                 text.push(b'"');
             }
-            entries.push((text, value));
+            entries.push((text, bytes, value));
             Ok(())
         })?;
         // Of several entries of one key the last counts.
-        let last: HashMap<&[u8], usize> = entries.iter().enumerate().map(|(at, (key, _))| (&key[..], at)).collect();
+        let last: HashMap<&[u8], usize> = entries.iter().enumerate().map(|(at, (key, ..))| (&key[..], at)).collect();
         self.out.push(b'{');
         let mut first = true;
-        for (at, (key, value)) in entries.iter().enumerate() {
+        for (at, (key, bytes, value)) in entries.iter().enumerate() {
             if last.get(&key[..]) != Some(&at) {
                 continue;
             }
             self.key(key, &mut first);
             self.out.push(b':');
-            match (value, value_field.kind) {
-                (Some(value), _) => self.single(value_field, *value)?,
-                (None, Kind::Message(id)) => self.message(id, &[])?,
-                (None, _) => self.default_value(value_field),
+            match value_field.kind {
+                _ if value.count > 0 => self.field_value(entry, value_field, bytes, *value)?,
+                Kind::Message(id) => self.message(id, &[])?,
+                _ => self.default_value(value_field),
             }
         }
         self.out.push(b'}');
