@@ -14,7 +14,7 @@ use super::error::WriteError;
 use super::plan::{Kind, Message, WellKnown};
 use super::read::{Context, Outcome, SingleSeed, read_elements, read_entries};
 use super::wire::{Reader, Value, WireType, close, open, put_bytes, put_varint};
-use super::write::{Writer, put_double, put_json_string, utf8};
+use super::write::{Writer, put_json_string, utf8};
 
 /// Reads a value as the well-known message of `plan`, without a length.
 pub(super) fn read<'de, 'a, D: Deserializer<'de>>(

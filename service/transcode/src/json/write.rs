@@ -5,9 +5,11 @@
 
 mod repeated;
 mod scalar;
+mod slot;
 
-pub(super) use self::scalar::{put_double, put_json_string};
+pub(super) use self::scalar::put_json_string;
 use self::scalar::{put_enum, put_scalar, scalar_default};
+use self::slot::{Slot, each, is_default, merged, value_at};
 use super::compile::Compiled;
 use super::error::WriteError;
 use super::plan::{Field, Form, Kind, Label, Member, Message, MessageId, Union, WellKnown};
@@ -50,30 +52,6 @@ pub(super) fn write_field(
         return Ok(());
     }
     writer.field_value(plan, field, wire, slot)
-}
-
-/// Where a field stands in its message.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// Where its first occurrence begins.
-    first: u32,
-    /// Where its last occurrence begins.
-    last: u32,
-    /// How many occurrences there are.
-    count: u32,
-}
-
-impl Slot {
-    /// Notes an occurrence that begins at byte `at`.
-    #[inline]
-    fn note(&mut self, at: usize) {
-        let at = at as u32;
-        if self.count == 0 {
-            self.first = at;
-        }
-        self.last = at;
-        self.count += 1;
-    }
 }
 
 /// A message whose members are being written.
@@ -399,70 +377,6 @@ fn holds(additional: &[(&str, &str)], name: &str) -> bool {
 /// Whether the additional members hold a note on the form of `name`.
 fn is_noted(additional: &[(&str, &str)], name: &str) -> bool {
     additional.iter().any(|(key, text)| *key == name && text.is_empty())
-}
-
-/// Calls `act` with each occurrence of a field, from the first noted one on.
-fn each<'w>(
-    wire: &'w [u8],
-    slot: Slot,
-    number: u32,
-    mut act: impl FnMut(Value<'w>) -> Result<(), WriteError>,
-) -> Result<(), WriteError> {
-    let mut reader = Reader::starting_at(wire, slot.first as usize);
-    let mut left = slot.count;
-    while left > 0
-        && let Some(field) = reader.next()?
-    {
-        if field.number == number {
-            left -= 1;
-            act(field.value)?;
-        }
-    }
-    Ok(())
-}
-
-fn value_at(wire: &[u8], at: u32) -> Result<Value<'_>, WriteError> {
-    Ok(Reader::starting_at(wire, at as usize).next()?.ok_or_else(wrong_type)?.value)
-}
-
-/// The bytes of a message field. Several occurrences are merged, which on the wire is putting them end to end; another
-/// member of its oneof in between undoes those before.
-fn merged<'w>(
-    plan: &Message,
-    field: &Field,
-    wire: &'w [u8],
-    slot: Slot,
-) -> Result<std::borrow::Cow<'w, [u8]>, WriteError> {
-    if slot.count == 1 {
-        let Value::Bytes(bytes) = value_at(wire, slot.last)? else {
-            return Err(wrong_type());
-        };
-        return Ok(bytes.into());
-    }
-    let mut all = Vec::new();
-    let mut reader = Reader::starting_at(wire, slot.first as usize);
-    while let Some(found) = reader.next()? {
-        if found.number == field.number {
-            let Value::Bytes(bytes) = found.value else {
-                return Err(wrong_type());
-            };
-            all.extend_from_slice(bytes);
-        } else if let Some(other) = plan.field_index(found.number)
-            && field.oneof.is_some()
-            && plan.fields[other].oneof == field.oneof
-        {
-            all.clear();
-        }
-    }
-    Ok(all.into())
-}
-
-fn is_default(wire: &[u8], slot: Slot) -> Result<bool, WriteError> {
-    Ok(match value_at(wire, slot.last)? {
-        Value::Varint(value) | Value::Fixed64(value) => value == 0,
-        Value::Fixed32(value) => value == 0,
-        Value::Bytes(bytes) => bytes.is_empty(),
-    })
 }
 
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, WriteError> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::scalar::{put_scalar, scalar_default};
-use super::{Slot, Writer, each, wrong_type};
+use super::slot::{Slot, each};
+use super::{Writer, wrong_type};
 use crate::json::error::WriteError;
 use crate::json::plan::{Field, Kind};
 use crate::json::wire::{Reader, Value, WireType};
