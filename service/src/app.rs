@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
@@ -18,7 +19,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Service, ServiceBuilder};
 use transcode::cors::CorsLayer;
 use transcode::openapi::Documents;
-use transcode::{Services, Transcoder, UnknownQuery};
+use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
 use crate::api::{ChatApi, ModelsApi};
@@ -30,6 +31,9 @@ use crate::upstream::{BuildError, Registry};
 
 /// Headers of our own that web pages may read.
 const EXPOSED: [&str; 2] = [MODEL_USED, REQUEST_ID];
+
+/// How long the clients of WebSockets may take to close them when the server does.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -96,12 +100,31 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     banner::show(address, registry, config.log.format.is_human());
     listening(address);
 
-    let calls = server.serve(stack, shutdown).await;
+    let sockets = drain_sockets(transcoder.sockets(), config.server.drain_timeout, shutdown.clone());
+    let (calls, cut_sockets) = tokio::join!(server.serve(stack, shutdown), sockets);
+    let calls = calls.and_cut(cut_sockets);
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
     store.close().await;
     tracing::info!(?calls, unwritten_rows, "stopped");
     Ok(Ended { calls, unwritten_rows })
+}
+
+/// Once it is to stop, lets the calls on WebSockets finish within the drain limit, as the server does with the rest, and
+/// ends those that are left; says how many those were.
+async fn drain_sockets(sockets: Sockets, limit: Duration, shutdown: Shutdown) -> usize {
+    shutdown.stopping().await;
+    tokio::select! {
+        () = sockets.ended() => return 0,
+        () = tokio::time::sleep(limit) => {}
+        () = shutdown.cutting() => {}
+    }
+    let left = sockets.count();
+    // Clients that do not say their part of the goodbye are not waited for.
+    if tokio::time::timeout(GOODBYE, sockets.close()).await.is_err() {
+        tracing::debug!(sockets = sockets.count(), "WebSockets are left that were not closed by their clients");
+    }
+    left
 }
 
 /// Every gRPC service.

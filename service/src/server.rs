@@ -1,7 +1,8 @@
 //! The accept loop: sockets in, HTTP/1.1 and cleartext HTTP/2 out, and a graceful end.
 //!
 //! One loop of our own, because neither tonic's server nor axum's lets both protocols share a port with every limit set.
-//! It serves any tower service and knows nothing of what that service does.
+//! It serves any tower service and knows nothing of what that service does. A connection that a service has taken over
+//! (WebSocket) keeps its slot, and is otherwise no business of the loop any more: whoever took it ends it.
 
 mod config;
 mod connection;
@@ -56,6 +57,17 @@ pub enum Ending {
     Cut(usize),
 }
 
+impl Ending {
+    /// The same, with so many more that were cut.
+    pub(crate) fn and_cut(self, more: usize) -> Self {
+        match self {
+            Self::Drained if more == 0 => Self::Drained,
+            Self::Drained => Self::Cut(more),
+            Self::Cut(connections) => Self::Cut(connections + more),
+        }
+    }
+}
+
 /// A socket that listens and is not being served yet.
 #[derive(Debug)]
 pub struct Server {
@@ -104,10 +116,11 @@ impl Server {
         // A slot is taken before the connection, so that those too many wait in the kernel instead of in our memory.
         while let Some(slot) = shutdown.unless_stopping(Arc::clone(&slots).acquire_owned()).await {
             let Some(stream) = shutdown.unless_stopping(self.accept()).await else { break };
-            let served = connection::serve(&protocol, stream, self.config.handshake_timeout, service.clone());
+            // The semaphore is never closed.
+            let Ok(slot) = slot else { break };
+            let served = connection::serve(&protocol, stream, slot, self.config.handshake_timeout, service.clone());
             let served = graceful.watch(served);
             connections.spawn(async move {
-                let _slot = slot;
                 if let Err(error) = served.await {
                     // A client that goes away mid-call is everyday life; the call's own record tells what it meant.
                     tracing::debug!(%error, "connection ended");

@@ -12,6 +12,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 
 use super::config::Config;
@@ -37,6 +38,8 @@ pub(crate) fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        // WebSockets over HTTP/2 (RFC 8441).
+        .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
@@ -45,10 +48,12 @@ pub(crate) fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves the connection to its end.
+/// Serves the connection to its end, or until it becomes a WebSocket, which lives on by itself. The slot is given back
+/// when the stream is closed.
 pub(crate) fn serve<S, B>(
     protocol: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
+    slot: OwnedSemaphorePermit,
     handshake_timeout: Duration,
     service: S,
 ) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<S, B>
@@ -58,6 +63,6 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stream = TokioIo::new(FirstBytes::new(stream, handshake_timeout));
-    protocol.serve_connection(stream, TowerToHyperService::new(service)).into_owned()
+    let stream = TokioIo::new(FirstBytes::new(stream, handshake_timeout).holding(slot));
+    protocol.serve_connection_with_upgrades(stream, TowerToHyperService::new(service)).into_owned()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 /// What an HTTP/2 client sends first (RFC 9113 section 3.4). The first byte that differs makes it HTTP/1.1.
@@ -20,6 +21,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) struct FirstBytes<T = TcpStream> {
     stream: T,
     undecided: Option<Undecided>,
+    /// Given back when the stream is dropped.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,16 @@ struct Undecided {
 
 impl<T> FirstBytes<T> {
     pub(crate) fn new(stream: T, limit: Duration) -> Self {
-        Self { stream, undecided: Some(Undecided { limit: Box::pin(tokio::time::sleep(limit)), matched: 0 }) }
+        Self {
+            stream,
+            undecided: Some(Undecided { limit: Box::pin(tokio::time::sleep(limit)), matched: 0 }),
+            _slot: None,
+        }
+    }
+
+    /// Keeps the connection's slot as long as the stream is there, whoever has it by then.
+    pub(crate) fn holding(self, slot: OwnedSemaphorePermit) -> Self {
+        Self { _slot: Some(slot), ..self }
     }
 }
 

@@ -73,6 +73,39 @@ async fn a_second_order_to_stop_does_not_wait() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_taken_over_keeps_its_slot_until_it_is_closed() {
+    let mut config = Whole::from_parts(None, []).unwrap().server;
+    config.listen.set_port(0);
+    config.max_connections = 1;
+    let server = Server::bind(&config).unwrap();
+    let address = server.address();
+    let service = service_fn(|request: Request<Incoming>| async move {
+        tokio::spawn(async move {
+            let taken = hyper::upgrade::on(request).await.unwrap();
+            let (mut read, mut write) = tokio::io::split(hyper_util::rt::TokioIo::new(taken));
+            tokio::io::copy(&mut read, &mut write).await
+        });
+        let answer = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "echo");
+        Ok(answer.body(Full::<Bytes>::default()).unwrap())
+    });
+    let _serving = tokio::spawn(server.serve(service, Shutdown::new()));
+    let open = || async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n").await.unwrap();
+        stream
+    };
+    let mut first = open().await;
+    let mut head = [0; 12];
+    first.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    let mut second = open().await;
+    let waiting = tokio::time::timeout(Duration::from_millis(200), second.read_exact(&mut head)).await;
+    assert!(waiting.is_err(), "the second is not served while the first is open");
+    drop(first);
+    second.read_exact(&mut head).await.unwrap();
+}
+
+#[tokio::test]
 async fn small_answers_are_not_held_back() {
     let mut config = Whole::from_parts(None, []).unwrap().server;
     config.listen.set_port(0);

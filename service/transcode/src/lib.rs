@@ -37,7 +37,9 @@ pub use self::route::ServiceConfig;
 pub use self::route::{RouteError, RouteInfo};
 pub use self::services::{Services, ServicesBuilder};
 pub use self::status::{code_name, http_status};
+
 pub use self::transcoder::{BuildError, Config, Transcoder, TranscoderBuilder, UnknownQuery};
+pub use self::websocket::Sockets;
 
 /// The folder of the protos that annotations need: `google/api/annotations.proto` and `transcode/v1/options.proto`.
 /// Give it to protoc or protox as an include path in a build script.

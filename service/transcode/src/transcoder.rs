@@ -20,6 +20,7 @@ use crate::metadata::HeaderFilter;
 use crate::openapi::{self, About, Documents};
 use crate::options::ErrorShape;
 use crate::route::{RouteError, RouteInfo, Routes, Sources};
+use crate::websocket::Sockets;
 
 /// What to do with a query parameter that is no field of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,6 +149,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Gauge,
     /// The bytes of request bodies that are in memory.
     pub(crate) in_flight: Gauge,
+    /// The WebSockets that are open.
+    pub(crate) sockets: Sockets,
 }
 
 impl Shared {
@@ -194,6 +197,11 @@ impl Transcoder {
     /// The OpenAPI documents of what is served, made anew with each call.
     pub fn openapi(&self, about: &About) -> Documents {
         openapi::documents(&self.shared, about)
+    }
+
+    /// The WebSockets that are open: a graceful shutdown waits for them, and ends them, through this.
+    pub fn sockets(&self) -> Sockets {
+        self.shared.sockets.clone()
     }
 
     /// The outer layer: tells the protocols apart, finds the route, and renders the answer.
@@ -283,7 +291,9 @@ impl<'a> TranscoderBuilder<'a> {
         let routes = Routes::compile(&pool, &plans, &sources)?;
         let error_shape = routes.error_shape();
         let (streams, in_flight) = (Gauge::new(config.max_open_streams), Gauge::new(config.max_in_flight));
-        Ok(Transcoder { shared: Arc::new(Shared { pool, plans, routes, config, error_shape, streams, in_flight }) })
+        let sockets = Sockets::default();
+        let shared = Shared { pool, plans, routes, config, error_shape, streams, in_flight, sockets };
+        Ok(Transcoder { shared: Arc::new(shared) })
     }
 }
 

@@ -28,6 +28,9 @@
 //! A web page may open sockets to any server, with the cookies of that server, and no preflight is asked: pages whose
 //! origin is neither the server's own nor among [`Config::socket_origins`](crate::Config::socket_origins) get 403.
 //!
+//! A server that shuts down ends its sockets through [`Sockets`]: their calls end with UNAVAILABLE, and the close frame
+//! has 1001.
+//!
 //! Nothing is queued beyond one message each way: a handler that does not read stops the reading of the socket, a client
 //! that does not read stops the handler.
 
@@ -37,6 +40,7 @@ mod handshake;
 mod pulse;
 mod requests;
 mod session;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +55,7 @@ use tower_service::Service;
 use self::answer::Answer;
 pub(crate) use self::handshake::is_wanted;
 use self::session::Session;
+pub use self::sockets::Sockets;
 use crate::accept;
 use crate::bind::messages::Converter;
 use crate::metadata;
@@ -134,6 +139,6 @@ where
         Some(response) => Answer::begun(response),
     };
     let session = Session::new(shared.clone(), route.clone(), converter, requests, answer, first);
-    tokio::spawn(session.run(upgrade));
+    tokio::spawn(session.run(upgrade, shared.sockets.join()));
     accepted
 }

@@ -6,7 +6,7 @@
 //! | INVALID_ARGUMENT, OUT_OF_RANGE | 1007 invalid payload; 1003 for a binary frame |
 //! | UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED | 1008 policy |
 //! | RESOURCE_EXHAUSTED | 1013 try again later; 1009 for a message that is too large |
-//! | UNAVAILABLE | 1013 try again later |
+//! | UNAVAILABLE | 1013 try again later; 1001 where the server shuts down |
 //! | DEADLINE_EXCEEDED | 3008 timeout |
 //! | CANCELLED, UNIMPLEMENTED, INTERNAL, UNKNOWN, DATA_LOSS | 1011 internal error |
 //!

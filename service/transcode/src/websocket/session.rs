@@ -26,6 +26,7 @@ use super::answer::{Answer, End, Piece};
 use super::close;
 use super::pulse::{Beat, Pulse};
 use super::requests::Requests;
+use super::sockets::Member;
 use crate::bind::messages::Converter;
 use crate::frame::Deframer;
 use crate::render;
@@ -105,7 +106,7 @@ impl Session {
     }
 
     /// Serves the socket to its end.
-    pub(super) async fn run(mut self, upgrade: OnUpgrade) {
+    pub(super) async fn run(mut self, upgrade: OnUpgrade, mut member: Member) {
         let Ok(connection) = upgrade.await else { return };
         let limit = Some(self.route.method.limits.max_body);
         let config = WebSocketConfig::default()
@@ -114,7 +115,7 @@ impl Session {
             .max_message_size(limit)
             .max_frame_size(limit);
         let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(config)).await;
-        let ending = self.exchange(&mut socket).await;
+        let ending = self.exchange(&mut socket, &mut member).await;
         let (shared, method) = (self.shared.clone(), self.method().clone());
         // Cancels the call, where it has not ended itself.
         drop(self);
@@ -130,15 +131,17 @@ impl Session {
     }
 
     /// Carries messages both ways until one side ends it.
-    async fn exchange(&mut self, socket: &mut Socket) -> Ending {
+    async fn exchange(&mut self, socket: &mut Socket, member: &mut Member) -> Ending {
         self.pulse.begin();
         let mut timer = pin!(tokio::time::sleep_until(self.pulse.due().into()));
         loop {
             let (read, flush) = (self.waiting.is_empty(), self.unsent);
             let outcome = tokio::select! {
-                // The socket comes before the timer: after a pause of the whole process, the answer to a ping is read
-                // before it is missed.
+                // In this order: the order to close comes through whatever else goes on; after a pause of the whole
+                // process, the answer to a ping is read before it is missed; an answer that never pauses keeps nothing
+                // else from its turn.
                 biased;
+                status = member.closing() => Err(Ending::Ended(End { status, close: Some(CloseCode::Away) })),
                 event = event(socket, read, flush), if read || flush => match event {
                     Event::Received(received) => self.received(received),
                     Event::Sent(Ok(())) => {
@@ -155,15 +158,15 @@ impl Session {
                     }
                     Ok(())
                 }
-                piece = self.answer.next(), if !flush => match piece {
-                    Piece::Data(data) => self.answered(data, socket),
-                    Piece::End(end) => Err(Ending::Ended(self.whole(end))),
-                },
                 () = &mut timer => {
                     let beat = self.beat(socket);
                     timer.as_mut().reset(self.pulse.due().into());
                     beat
                 }
+                piece = self.answer.next(), if !flush => match piece {
+                    Piece::Data(data) => self.answered(data, socket),
+                    Piece::End(end) => Err(Ending::Ended(self.whole(end))),
+                },
             };
             if let Err(ending) = outcome {
                 return ending;

@@ -25,8 +25,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tonic::body::Body;
 use tower_service::Service;
 
-use crate::Config;
 use crate::tests::notes::{Board, Counts, transcoder};
+use crate::{Config, Sockets};
 
 const TALK: &str = "/v1/rooms/r/talk";
 
@@ -37,13 +37,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Server {
     address: SocketAddr,
     counts: Arc<Counts>,
+    sockets: Sockets,
 }
 
 impl Server {
     async fn start(config: Config) -> Self {
         let board = Board::default();
         let counts = board.counts.clone();
-        Self { address: listen(transcoder(config).serve(board)).await, counts }
+        let transcoder = transcoder(config);
+        Self { address: listen(transcoder.serve(board)).await, counts, sockets: transcoder.sockets() }
     }
 
     /// A socket that is open.

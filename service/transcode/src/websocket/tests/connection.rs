@@ -162,3 +162,30 @@ async fn what_is_no_websocket_frame_is_a_protocol_error() {
     }
     server.until(|counts| &counts.open, 0).await;
 }
+
+#[tokio::test]
+async fn a_server_that_shuts_down_ends_its_sockets_and_waits_for_them() {
+    let server = Server::start(Config::default()).await;
+    let mut silent = server.open(TALK).await;
+    silent.say(r#"{"text":"stall"}"#).await;
+    let mut busy = server.open("/v1/rooms/endless/watch").await;
+    server.until(|counts| &counts.open, 2).await;
+    assert_eq!(server.sockets.count(), 2);
+    let sockets = server.sockets.clone();
+    let closed = tokio::spawn(async move { sockets.close().await });
+    let (status, says, code) = silent.failure().await;
+    assert_eq!((status.as_str(), says.as_str(), code), ("UNAVAILABLE", "the server is shutting down", 1001));
+    assert!(!closed.is_finished(), "the other client has not heard it yet");
+    loop {
+        let text = busy.hear().await;
+        if text.starts_with(r#"{"@error""#) {
+            break;
+        }
+    }
+    assert!(matches!(busy.next().await, Some(Message::Close(Some(frame))) if frame.code == CloseCode::Away));
+    assert!(busy.next().await.is_none());
+    tokio::time::timeout(PATIENCE, closed).await.unwrap().unwrap();
+    assert_eq!((server.sockets.count(), server.counts.open.load(Ordering::SeqCst)), (0, 0));
+    let mut late = server.open(TALK).await;
+    assert_eq!(late.failure().await.2, 1001, "a socket that comes later ends at once");
+}

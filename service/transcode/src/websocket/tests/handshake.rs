@@ -81,7 +81,7 @@ async fn what_refuses_the_call_refuses_the_handshake() {
         Ok::<_, Infallible>(Status::unauthenticated("who are you?").into_http::<Body>())
     });
     let address = listen(transcoder(Config::default()).edge().layer(refuse)).await;
-    let server = Server { address, counts: Arc::default() };
+    let server = Server { address, counts: Arc::default(), sockets: Sockets::default() };
     let (response, _) = server.ask(Request::get(TALK)).await;
     assert_eq!(response.status(), 401, "a layer refuses before the handler");
 }
