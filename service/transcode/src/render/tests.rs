@@ -2,6 +2,7 @@
 
 mod download;
 mod errors;
+mod property;
 mod stream;
 mod trailers;
 mod unary;

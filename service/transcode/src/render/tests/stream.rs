@@ -297,6 +297,58 @@ async fn nothing_is_asked_of_a_service_before_its_client_wants_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_holds_the_service_back() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    for http2 in [false, true] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let count = count.clone();
+            async move {
+                let one = message("r.Item", &format!(r#"{{"text":"{}"}}"#, "x".repeat(1 << 14)));
+                let stream = futures_util::stream::repeat_with(move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, Status>(Frame::data(one.clone()))
+                });
+                Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(stream))))
+            }
+        });
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let service = hyper_util::service::TowerToHyperService::new(transcoder().serve(service));
+        let server = tokio::spawn(async move {
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let served = builder.serve_connection(TokioIo::new(server), service).await;
+            drop(served);
+        });
+        let request = Request::get("http://localhost/watch").header("host", "localhost");
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let response = if http2 {
+            let io = TokioIo::new(client);
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(client)).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        };
+        // What fits into the buffers between them is sent; then nothing more is asked for.
+        let mut before = usize::MAX;
+        while before != asked.load(Ordering::SeqCst) {
+            before = asked.load(Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!((1..1000).contains(&before), "HTTP/2: {http2}: {before} messages of 16 KiB were taken unread");
+        drop(response);
+        server.abort();
+    }
+}
+
+#[tokio::test]
 async fn the_first_event_leaves_within_a_millisecond_of_the_first_message() {
     let mut delays = Vec::new();
     for _ in 0..41 {
