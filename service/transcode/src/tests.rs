@@ -1,6 +1,7 @@
 //! Claims about the transcoder as a whole, through its front door. A file for each part of it; `support` is shared.
 
 mod binding;
+mod cancellation;
 mod encodings;
 mod limits;
 mod metadata;

@@ -36,6 +36,21 @@ pub(super) async fn read_body(
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
+/// Reads a body that means nothing, to its end: while some of it is to come and nobody reads it, a caller over HTTP/1.1
+/// that goes away is not noticed.
+pub(super) async fn discard(mut body: Body, limit: usize, idle: Duration) -> Result<(), Refusal> {
+    let mut length = 0usize;
+    while !http_body::Body::is_end_stream(&body)
+        && let Some(data) = next_chunk(&mut body, idle).await?
+    {
+        length = length.saturating_add(data.len());
+        if length > limit {
+            return Err(too_large(limit));
+        }
+    }
+    Ok(())
+}
+
 /// The next piece of a body; `None` at its end.
 pub(super) async fn next_chunk(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Refusal> {
     loop {

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::body::{read_body, too_large};
+use super::body::{discard, read_body, too_large};
 use super::content::Form;
 use super::fault::Fault;
 use super::parameters::{Parameters, Source};
@@ -77,8 +77,9 @@ impl Shared {
             let upload = multipart::Upload { body, boundary };
             upload.read(self, &mut parameters, route, &mut message, share).await?;
         } else {
-            if route.body != BodyPart::None {
-                text = read_body(body, limits.max_body, limits.body_idle_timeout, share).await?;
+            match route.body {
+                BodyPart::None => discard(body, limits.max_body, limits.body_idle_timeout).await?,
+                _ => text = read_body(body, limits.max_body, limits.body_idle_timeout, share).await?,
             }
             message = frame::start(text.len());
             self.bind_text(route, &form, &text, &mut parameters, &mut message)?;
