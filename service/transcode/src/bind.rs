@@ -116,7 +116,16 @@ where
                 Ok(opened) => opened,
                 Err(refusal) => return Ok(refusal.into_grpc()),
             };
-            let mut response = inner.call(request).await?.map(|body| admission::hold(body, permits));
+            let call = inner.call(request);
+            let answer = match called.as_ref().and_then(|bound| bound.fault.as_ref()) {
+                None => call.await?,
+                Some(fault) => tokio::select! {
+                    biased;
+                    answer = call => answer?,
+                    refusal = fault.gone() => return Ok(refusal.into_grpc()),
+                },
+            };
+            let mut response = answer.map(|body| admission::hold(body, permits));
             if let Some(Bound { method, fault }) = called {
                 if let Some(fault) = fault {
                     response = fault.hold(response);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
 use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
@@ -413,4 +414,79 @@ async fn a_form_is_a_body_where_the_body_is_a_message() {
     let transcoder = Transcoder::with_config(&descriptors(&schema()), config).unwrap();
     let request = Request::post("/k/body").header("content-type", FORM).body(Full::from("a=1")).unwrap();
     assert_eq!(send(&transcoder, request).await.status, 415);
+}
+
+/// Queries whose parameters fit, or nearly fit, or do not.
+fn queries() -> impl Strategy<Value = String> {
+    const NAMES: &[&str] = &[
+        "string",
+        "int32",
+        "counts[a]",
+        "counts[%5D.]",
+        "flags[true]",
+        "colors[1]",
+        "palette",
+        "times",
+        "struct",
+        "value",
+        "a",
+        "b",
+        "c.string",
+        "c.a",
+        "bool",
+        "longName",
+        "stringvalue",
+        "mask",
+        "structs",
+        "many",
+        "nope",
+        "counts",
+        "",
+        ".",
+        "a[",
+        "%ff",
+    ];
+    const VALUES: &[&str] = &[
+        "1",
+        "-1",
+        "true",
+        "RED",
+        "{}",
+        "[1]",
+        "null",
+        "%22x%22",
+        "1970-01-01T00:00:01Z",
+        "AQ==",
+        "+",
+        "%C3%A9",
+        "é",
+        "%",
+        "%ff",
+        "",
+    ];
+    let parameter = (0..3usize, proptest::sample::select(NAMES), proptest::sample::select(VALUES))
+        .prop_map(|(depth, name, value)| format!("{}{name}={value}", "inner.".repeat(depth)));
+    proptest::collection::vec(parameter, 0..6).prop_map(|parameters| parameters.join("&"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn whatever_a_query_says_the_message_is_sound_or_the_answer_says_why_not(query in queries()) {
+        let shared = &KINDS.shared;
+        let crate::route::Found::Route(route) = shared.routes.find(&http::Method::GET, "/k/query") else {
+            panic!("no route");
+        };
+        let Ok(uri) = format!("/k/query?{query}").parse::<http::Uri>() else { return Ok(()) };
+        let mut message = Vec::new();
+        match shared.bind_uri(route, &uri, &mut message, 0) {
+            Ok(()) => {
+                prop_assert_eq!(shared.plans.check(route.method.input, &message), Ok(()));
+                let mut json = Vec::new();
+                prop_assert!(shared.plans.write(route.method.input, &message, &mut json).is_ok());
+            }
+            Err(status) => prop_assert_eq!(status.code(), tonic::Code::InvalidArgument),
+        }
+    }
 }
