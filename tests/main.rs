@@ -20,6 +20,7 @@ mod pacing;
 mod round_trip;
 mod routes;
 mod secrets;
+mod sockets;
 mod support;
 mod tidy;
 mod usage;
