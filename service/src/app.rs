@@ -171,6 +171,8 @@ fn policies() -> transcode::Config {
         fully_decode_reserved_expansion: true,
         // OpenAI's clients for other clouds send parameters of their own, such as `api-version`.
         unknown_query: UnknownQuery::Ignore,
+        // A page of any origin can make a browser send a form without asking first, and a model costs money.
+        accept_forms: false,
         ..transcode::Config::default()
     }
 }
