@@ -48,6 +48,7 @@ impl Shared {
             0 => bytes,
             1 => {
                 let plain = compression.decode(&bytes[frame::HEADER..], limit)?;
+                share.grow(plain.len())?;
                 let mut framed = frame::start(plain.len());
                 framed.extend_from_slice(&plain);
                 frame::seal(framed).ok_or_else(|| too_large(limit))?

@@ -75,7 +75,8 @@ impl Shared {
         if let Form::Parts(boundary) = form {
             message = frame::start(256);
             let upload = multipart::Upload { body, boundary };
-            upload.read(self, &mut parameters, route, &mut message, share).await?;
+            // Boxed: what it needs while it waits would make every other request's future larger.
+            Box::pin(upload.read(self, &mut parameters, route, &mut message, share)).await?;
         } else {
             match route.body {
                 BodyPart::None => discard(body, limits.max_body, limits.body_idle_timeout).await?,
