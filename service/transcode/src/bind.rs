@@ -10,6 +10,7 @@ pub(crate) mod compressed;
 mod content;
 mod fault;
 mod grpc;
+mod inspect;
 mod mask;
 mod merge;
 pub(crate) mod messages;
@@ -103,21 +104,23 @@ where
             // Held until the service has answered: by then it has the message in a form of its own.
             let mut share = Share::new(&shared.in_flight);
             let admitted = match request.extensions_mut().remove::<Pending>() {
-                Some(pending) => shared.bind(pending, &mut request, &mut share).await.map(Some),
-                None => shared.check(&mut request, &mut share).await.map(|()| None),
+                Some(pending) => {
+                    let bound = shared.bind(pending, &mut request, &mut share).await;
+                    bound.map(|Bound { method, fault }| (Some(method), fault))
+                }
+                None => shared.check(&mut request, &mut share).await.map(|fault| (None, fault)),
             };
-            let opened = admitted.and_then(|called| {
-                let method = called.as_ref().map(|bound| &bound.method);
-                let method = method.or_else(|| shared.routes.method(request.uri().path()));
+            let opened = admitted.and_then(|(called, fault)| {
+                let method = called.as_ref().or_else(|| shared.routes.method(request.uri().path()));
                 let permits = method.map_or(Ok([None, None]), |method| shared.open(method))?;
-                Ok((called, permits))
+                Ok((called, fault, permits))
             });
-            let (called, permits) = match opened {
+            let (called, fault, permits) = match opened {
                 Ok(opened) => opened,
                 Err(refusal) => return Ok(refusal.into_grpc()),
             };
             let call = inner.call(request);
-            let answer = match called.as_ref().and_then(|bound| bound.fault.as_ref()) {
+            let answer = match &fault {
                 None => call.await?,
                 Some(fault) => tokio::select! {
                     biased;
@@ -126,10 +129,10 @@ where
                 },
             };
             let mut response = answer.map(|body| admission::hold(body, permits));
-            if let Some(Bound { method, fault }) = called {
-                if let Some(fault) = fault {
-                    response = fault.hold(response);
-                }
+            if let Some(fault) = fault {
+                response = fault.hold(response);
+            }
+            if let Some(method) = called {
                 response.extensions_mut().insert(Called(method));
             }
             Ok(response)

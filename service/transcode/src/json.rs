@@ -137,12 +137,13 @@ impl Plans {
         read::read_entry(&self.compiled, message, field, key, value, out)
     }
 
-    /// Checks bytes that come from a stranger: well-formed, UTF-8 where it must be, JSON where raw JSON is held.
+    /// Checks bytes that come from a stranger: well-formed, UTF-8 where it must be, JSON where raw JSON is held, and
+    /// within the limits that hold for a document.
     ///
     /// # Errors
     /// Names the field path, and what is wrong there.
-    pub fn check(&self, message: MessageId, wire: &[u8]) -> Result<(), ReadError> {
-        check::check(&self.compiled, message, wire)
+    pub fn check(&self, message: MessageId, wire: &[u8], limits: Limits) -> Result<(), ReadError> {
+        check::check(&self.compiled, message, wire, limits)
     }
 
     pub(crate) fn plan(&self, message: MessageId) -> &plan::Message {

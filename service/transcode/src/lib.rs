@@ -21,6 +21,7 @@ mod route;
 mod services;
 mod status;
 mod transcoder;
+pub mod validate;
 mod watch;
 mod websocket;
 

@@ -13,3 +13,4 @@ mod streams;
 pub(crate) mod support;
 mod updates;
 mod uploads;
+mod validation;

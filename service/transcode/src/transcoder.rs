@@ -20,6 +20,7 @@ use crate::metadata::HeaderFilter;
 use crate::openapi::{self, About, Documents};
 use crate::options::ErrorShape;
 use crate::route::{RouteError, RouteInfo, Routes, Sources};
+use crate::validate::{Engine, RuleError, Validator};
 use crate::websocket::Sockets;
 
 /// What to do with a query parameter that is no field of the request.
@@ -124,6 +125,9 @@ pub enum BuildError {
     /// The descriptor set is not readable, or JSON options contradict each other.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A validation rule does not fit its field, or cannot be enforced.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
     /// An HTTP rule is wrong, or two of them clash.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -142,6 +146,7 @@ pub(crate) struct Shared {
     pub(crate) pool: DescriptorPool,
     pub(crate) plans: Arc<Plans>,
     pub(crate) routes: Routes,
+    pub(crate) validator: Validator,
     pub(crate) config: Config,
     /// What a request that matches no route is answered in.
     pub(crate) error_shape: ErrorShape,
@@ -181,7 +186,13 @@ impl Transcoder {
 
     /// Everything that can be chosen, one by one.
     pub fn builder(descriptor_set: &[u8]) -> TranscoderBuilder<'_> {
-        TranscoderBuilder { descriptor_set, config: Config::default(), sources: Sources::default(), limits: Vec::new() }
+        TranscoderBuilder {
+            descriptor_set,
+            config: Config::default(),
+            sources: Sources::default(),
+            limits: Vec::new(),
+            engine: None,
+        }
     }
 
     /// The JSON plans of the descriptor set.
@@ -234,6 +245,7 @@ pub struct TranscoderBuilder<'a> {
     config: Config,
     sources: Sources,
     limits: Vec<(String, ChangeLimits<'a>)>,
+    engine: Option<Arc<dyn Engine>>,
 }
 
 type ChangeLimits<'a> = Box<dyn FnOnce(&mut Limits) + 'a>;
@@ -264,13 +276,21 @@ impl<'a> TranscoderBuilder<'a> {
         self
     }
 
+    /// What holds the validation rules that are expressions. Default: with the feature `protovalidate`, the crate of that
+    /// name; else nothing, and such a rule is an error.
+    pub fn validation_engine(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
     /// The transcoder.
     ///
     /// # Errors
-    /// When the set is not readable, options contradict each other, or HTTP rules clash; the error names the element.
+    /// When the set is not readable, options contradict each other, HTTP rules clash, or a validation rule does not fit
+    /// its field or cannot be enforced; the error names the element.
     pub fn build(self) -> Result<Transcoder, BuildError> {
         #[cfg_attr(not(feature = "service-config"), expect(unused_mut, reason = "only a service config changes it"))]
-        let Self { descriptor_set, mut config, mut sources, limits } = self;
+        let Self { descriptor_set, mut config, mut sources, limits, engine } = self;
         let pool = DescriptorPool::decode(descriptor_set)
             .map_err(|error| PlanError::new("descriptor set", &error.to_string()))?;
         let plans = Arc::new(Plans::from_pool(&pool, config.enum_case_insensitive)?);
@@ -290,9 +310,12 @@ impl<'a> TranscoderBuilder<'a> {
             .collect();
         let routes = Routes::compile(&pool, &plans, &sources)?;
         let error_shape = routes.error_shape();
+        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let requests = methods.filter_map(|method| plans.message(method.input().full_name())).collect::<Vec<_>>();
+        let validator = Validator::compile(&pool, plans.clone(), requests.into_iter(), engine)?;
         let (streams, in_flight) = (Gauge::new(config.max_open_streams), Gauge::new(config.max_in_flight));
         let sockets = Sockets::default();
-        let shared = Shared { pool, plans, routes, config, error_shape, streams, in_flight, sockets };
+        let shared = Shared { pool, plans, routes, validator, config, error_shape, streams, in_flight, sockets };
         Ok(Transcoder { shared: Arc::new(shared) })
     }
 }

@@ -1,27 +1,39 @@
-//! A request that came as gRPC: its one message is checked before the service sees it.
+//! A request that came as gRPC: its messages are checked before the service sees them.
+
+use std::sync::Arc;
 
 use http::Request;
 use http_body_util::Full;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::Refusal;
 use super::body::{read_body, too_large};
 use super::compressed::Compression;
+use super::fault::Fault;
+use super::inspect::Origin;
+use super::{Refusal, inspect};
 use crate::admission::Share;
 use crate::frame;
 use crate::transcoder::Shared;
 
 impl Shared {
-    /// Checks the one message of a gRPC request; requests that stream are left to the service.
-    pub(super) async fn check(&self, request: &mut Request<Body>, share: &mut Share) -> Result<(), Refusal> {
+    /// Checks the message of a gRPC request; the messages of one that streams are checked as they pass, and what is
+    /// wrong with them will stand in the fault.
+    pub(super) async fn check(
+        self: &Arc<Self>,
+        request: &mut Request<Body>,
+        share: &mut Share,
+    ) -> Result<Option<Fault>, Refusal> {
         let Some(method) = self.routes.method(request.uri().path()) else {
-            return Ok(());
+            return Ok(None);
         };
-        if method.client_streaming {
-            return Ok(());
-        }
         let compression = Compression::take(request.headers_mut())?;
+        if method.client_streaming {
+            let (body, fault) = (std::mem::take(request.body_mut()), Fault::default());
+            let origin = Origin::Stranger(compression);
+            *request.body_mut() = inspect::body(self.clone(), method.clone(), origin, body, fault.clone());
+            return Ok(Some(fault));
+        }
         let limits = &method.limits;
         let limit = limits.max_body;
         let body = std::mem::take(request.body_mut());
@@ -55,8 +67,9 @@ impl Shared {
             }
             flag => return Err(Status::internal(format!("a message has the flag {flag}, which is not known")).into()),
         };
-        self.plans.check(method.input, &framed[frame::HEADER..])?;
+        self.plans.check(method.input, &framed[frame::HEADER..], limits.json)?;
+        self.validator.validate(method.input, &framed[frame::HEADER..])?;
         *request.body_mut() = Body::new(Full::from(framed));
-        Ok(())
+        Ok(None)
     }
 }

@@ -11,8 +11,9 @@ use tonic::body::Body;
 use super::body::{discard, read_body, too_large};
 use super::content::Form;
 use super::fault::Fault;
+use super::inspect::Origin;
 use super::parameters::{Parameters, Source};
-use super::{Bound, Pending, Refusal, mask, messages, multipart, upload};
+use super::{Bound, Pending, Refusal, inspect, mask, messages, multipart, upload};
 use crate::admission::Share;
 use crate::frame;
 use crate::route::{BodyPart, Route};
@@ -56,6 +57,7 @@ impl Shared {
             // Not a form of a stream; `Content::of` has refused it.
             Form::Pairs => Body::empty(),
         };
+        let body = inspect::body(self.clone(), method.clone(), Origin::Converter, body, fault.clone());
         Ok((body, Bound { method, fault: Some(fault) }))
     }
 
@@ -91,6 +93,7 @@ impl Shared {
         if json {
             mask::infer(self, route, &text, &mut message, frame::HEADER)?;
         }
+        self.validator.validate(route.method.input, &message[frame::HEADER..])?;
         let method = match &route.twin {
             Some((field, twin)) if self.plans.is_true(route.method.input, *field, &message[frame::HEADER..]) => twin,
             _ => &route.method,
