@@ -11,7 +11,7 @@
 use std::io::{self, Read, Write};
 
 use prost::{Message, Oneof};
-use transcode::json::{Limits, Mode, Plans};
+use transcode::json::{Mode, Plans};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = std::env::args_os().nth(1).ok_or("usage: conformance_testee PROTOS")?;
@@ -42,7 +42,7 @@ fn answer(plans: &Plans, request: &Request) -> Answer {
     };
     let mut wire = Vec::new();
     match &request.payload {
-        Some(Payload::Protobuf(bytes)) => match plans.check(message, bytes, Limits::default()) {
+        Some(Payload::Protobuf(bytes)) => match plans.check(message, bytes) {
             Ok(()) => wire.extend_from_slice(bytes),
             Err(error) => return Answer::ParseError(error.to_string()),
         },

@@ -138,11 +138,16 @@ impl Plans {
     }
 
     /// Checks bytes that come from a stranger: well-formed, UTF-8 where it must be, JSON where raw JSON is held, and
-    /// within the limits that hold for a document.
+    /// within the default limits that hold for a document.
     ///
     /// # Errors
     /// Names the field path, and what is wrong there.
-    pub fn check(&self, message: MessageId, wire: &[u8], limits: Limits) -> Result<(), ReadError> {
+    pub fn check(&self, message: MessageId, wire: &[u8]) -> Result<(), ReadError> {
+        self.check_within(message, wire, Limits::default())
+    }
+
+    /// The same with other limits than the default ones.
+    pub(crate) fn check_within(&self, message: MessageId, wire: &[u8], limits: Limits) -> Result<(), ReadError> {
         check::check(&self.compiled, message, wire, limits)
     }
 

@@ -67,7 +67,7 @@ impl Shared {
             }
             flag => return Err(Status::internal(format!("a message has the flag {flag}, which is not known")).into()),
         };
-        self.plans.check(method.input, &framed[frame::HEADER..], limits.json)?;
+        self.plans.check_within(method.input, &framed[frame::HEADER..], limits.json)?;
         self.validator.validate(method.input, &framed[frame::HEADER..])?;
         *request.body_mut() = Body::new(Full::from(framed));
         Ok(None)

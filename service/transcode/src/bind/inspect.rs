@@ -149,7 +149,7 @@ impl Inspector {
     fn message(&self, message: &[u8]) -> Result<(), Refusal> {
         let Self { shared, method, .. } = self;
         if let Origin::Stranger(_) = self.origin {
-            let checked = shared.plans.check(method.input, message, method.limits.json);
+            let checked = shared.plans.check_within(method.input, message, method.limits.json);
             checked.map_err(|error| {
                 let path = error.field_path();
                 let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };

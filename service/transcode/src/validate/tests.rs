@@ -323,7 +323,7 @@ fn an_expression_is_never_passed_over() {
 
 /// Says one thing of every message, and what bytes it was given.
 #[derive(Debug)]
-struct Complaint;
+pub(crate) struct Complaint;
 
 impl Engine for Complaint {
     fn prepare(&self, message: &str) -> Result<(), String> {

@@ -51,7 +51,7 @@ fn a_struct_counts_as_deep_as_it_stands_on_the_wire() {
             break;
         };
         deepest = levels;
-        plans.check(plans.message("t.All").unwrap(), &wire, Limits::default()).unwrap();
+        plans.check(plans.message("t.All").unwrap(), &wire).unwrap();
         plans.write(plans.message("t.All").unwrap(), &wire, &mut Vec::new()).unwrap();
     }
     assert_eq!(deepest, 33);
