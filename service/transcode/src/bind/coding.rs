@@ -224,6 +224,7 @@ pub(crate) mod tests {
     use compression_codecs::core::Level;
     use compression_codecs::{BrotliEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder};
     use http_body_util::{BodyExt as _, StreamBody};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -314,6 +315,24 @@ pub(crate) mod tests {
                 let body = Body::new(StreamBody::new(futures_util::stream::iter(chunks)));
                 let decoded = Decoded::new(body, coding).collect().await.unwrap().to_bytes();
                 assert!(decoded == sample(), "{coding:?} in chunks of {size}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_texts_are_errors_or_within_the_limit(
+            coding in proptest::sample::select(&ALL[..]),
+            text in proptest::collection::vec(0u8..4, 0..3000),
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..6),
+        ) {
+            let mut encoded = encode(coding, &text);
+            for (at, byte) in damage {
+                let at = at.index(encoded.len());
+                encoded[at] = byte;
+            }
+            if let Ok(decoded) = coding.decode(&encoded, 2000) {
+                prop_assert!(decoded.len() <= 2000);
             }
         }
     }

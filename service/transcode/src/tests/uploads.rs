@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -371,5 +372,29 @@ async fn a_multipart_body_is_read_however_it_is_cut() {
             Request::post("/form/x").header("content-type", "multipart/form-data; boundary=B").body(stream).unwrap();
         let (answer, seen) = send(&PLAIN, request).await;
         assert_eq!(seen, std::slice::from_ref(&expected), "in chunks of {size}: {}", answer.body);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_multipart_body_is_taken_or_refused(
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
+        size in 1..200usize,
+        streamed: bool,
+    ) {
+        let mut body = multipart(&[("meta.title", "", "t"), ("file", PNG, "data\r\n--B"), ("meta", JSON, "{}")]).into_bytes();
+        for (at, byte) in damage {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        let chunks: Vec<_> = body.chunks(size).map(|chunk| Ok::<_, Status>(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
+        let stream = Body::new(StreamBody::new(futures_util::stream::iter(chunks)));
+        let path = if streamed { "/pieces" } else { "/form/x" };
+        let request = Request::post(path).header("content-type", "multipart/form-data; boundary=B").body(stream).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (answer, _) = runtime.block_on(async {
+            tokio::time::timeout(std::time::Duration::from_secs(20), send(&PLAIN, request)).await.unwrap()
+        });
+        prop_assert!(matches!(answer.status.as_u16(), 200 | 400), "{}: {}", answer.status, answer.body);
     }
 }
