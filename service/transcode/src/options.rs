@@ -59,6 +59,7 @@ pub(crate) struct MethodShape {
     pub(crate) stream: StreamShape,
     pub(crate) limits: MethodLimits,
     pub(crate) openapi: OpenApi,
+    pub(crate) accept_forms: Option<bool>,
 }
 
 /// What documentation says of a method besides its comment.
@@ -237,6 +238,7 @@ pub(crate) fn method(method: &MethodDescriptor) -> MethodShape {
         },
         stream: stream(&message),
         openapi: openapi(&message),
+        accept_forms: message.has_field_by_name("accept_forms").then(|| flag(&message, "accept_forms")),
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Method {
     pub(crate) server_streaming: bool,
     /// The text of a last event that marks the normal end of a stream.
     pub(crate) terminator: Option<String>,
+    /// Whether the body may be a form too, where that differs from the server's policy.
+    pub(crate) accept_forms: Option<bool>,
     /// What its events carry beside their data.
     pub(crate) event_fields: EventFields,
     /// Whether the answer is a `google.api.HttpBody`.
@@ -285,6 +287,7 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans, sources: &Sources) -> Re
         client_streaming: descriptor.is_client_streaming(),
         server_streaming: descriptor.is_server_streaming(),
         terminator: options.terminator,
+        accept_forms: options.accept_forms,
         event_fields,
         http_body: plans.name(output) == HTTP_BODY,
         error_shape: options::service_error_shape(service),

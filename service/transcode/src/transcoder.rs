@@ -79,11 +79,11 @@ pub struct Config {
     /// Parameters of these names are ignored where they are no field of the request, whatever [`Config::unknown_query`]
     /// says. Default: `$alt`, `alt`, `key` and `prettyPrint`, which clients of Google's APIs send to any server.
     pub ignored_query: Vec<String>,
-    /// How many parameters a query, or a form, may hold: more are 400. Default: 200.
+    /// How many parameters a query and a form, or the parts of one, may hold altogether: more are 400. Default: 200.
     pub max_parameters: usize,
-    /// Whether a body may be a form (`application/x-www-form-urlencoded`) too where it is a message. A web page of any
-    /// origin can make a browser send one without asking first: switch it off where cookies alone tell who is calling.
-    /// Default: yes.
+    /// Whether a body may be a form too (`application/x-www-form-urlencoded`, `multipart/form-data`) where it is a
+    /// message. A web page of any origin can make a browser send one without asking first: switch it off where cookies
+    /// alone tell who is calling. `(transcode.v1.method).accept_forms` says otherwise for one method. Default: yes.
     pub accept_forms: bool,
     /// Whether the one field mask of a PATCH request that does not give it is inferred from the members of its body.
     /// Default: yes.

@@ -118,7 +118,7 @@ fn form(shared: &Shared, route: &Route, content_type: &HeaderValue) -> Option<Fo
 /// Whether the body is a message with fields to be named.
 fn takes_forms(shared: &Shared, route: &Route) -> bool {
     let input = route.method.input;
-    shared.config.accept_forms
+    route.method.accept_forms.unwrap_or(shared.config.accept_forms)
         && !route.method.client_streaming
         && match route.body {
             BodyPart::None => false,
@@ -134,7 +134,7 @@ fn takes_parts(shared: &Shared, route: &Route) -> bool {
     if !route.method.client_streaming {
         return takes_forms(shared, route);
     }
-    shared.config.accept_forms
+    route.method.accept_forms.unwrap_or(shared.config.accept_forms)
         && route.body == BodyPart::Whole
         && multipart::takes_files(&shared.plans, route.method.input)
 }

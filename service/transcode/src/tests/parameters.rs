@@ -410,10 +410,19 @@ async fn a_form_is_a_body_where_the_body_is_a_message() {
         answer.headers["accept-post"],
         "application/json, application/x-www-form-urlencoded, multipart/form-data"
     );
-    let config = Config { accept_forms: false, ..Config::default() };
-    let transcoder = Transcoder::with_config(&descriptors(&schema()), config).unwrap();
-    let request = Request::post("/k/body").header("content-type", FORM).body(Full::from("a=1")).unwrap();
-    assert_eq!(send(&transcoder, request).await.status, 415);
+    for (general, own, status) in [(true, "", 200), (false, "", 415), (false, "true", 200), (true, "false", 415)] {
+        let mut schema = schema();
+        if !own.is_empty() {
+            let option =
+                format!("rpc Get(Kinds) returns (Kinds) {{ option (transcode.v1.method).accept_forms = {own};");
+            schema = schema.replace("rpc Get(Kinds) returns (Kinds) {", &option);
+            schema = schema.replace("package k;", "package k; import \"transcode/v1/options.proto\";");
+        }
+        let config = Config { accept_forms: general, ..Config::default() };
+        let transcoder = Transcoder::with_config(&descriptors(&schema), config).unwrap();
+        let request = Request::post("/k/body").header("content-type", FORM).body(Full::from("a=1")).unwrap();
+        assert_eq!(send(&transcoder, request).await.status, status, "{general} {own}");
+    }
 }
 
 /// Queries whose parameters fit, or nearly fit, or do not.
