@@ -21,6 +21,7 @@ use crate::accept;
 use crate::bind::{Content, Pending};
 use crate::compress;
 use crate::deadline;
+use crate::linger::Lingering;
 use crate::metadata;
 use crate::options::ErrorShape;
 use crate::protocol::Protocol;
@@ -75,6 +76,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
+        if request.version() < Version::HTTP_2 && !http_body::Body::is_end_stream(request.body()) {
+            let waits = request.headers().contains_key(header::EXPECT);
+            request = request.map(|body| Body::new(Lingering::new(body, waits)));
+        }
         let protocol = classify(&request);
         request.extensions_mut().insert(protocol);
         let config = &self.shared.config;

@@ -10,6 +10,7 @@ mod edge;
 mod frame;
 pub mod json;
 mod limits;
+mod linger;
 mod metadata;
 pub mod openapi;
 mod options;

@@ -206,7 +206,27 @@ fn unexpected(expected: &'static str, found: u8) -> SplitError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+            r#"["\\\[\]{},: ]{0,10}"#.prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 30, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+                prop::collection::hash_map(any::<String>(), inner, 0..5)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
 
     /// The values of `body`, which arrives in pieces of `size` bytes.
     fn split(body: &[u8], size: usize, layout: Option<Layout>) -> Result<Vec<String>, SplitError> {
@@ -241,6 +261,68 @@ mod tests {
             for size in 1..=body.len().max(1) {
                 assert_eq!(split(body.as_bytes(), size, None).unwrap(), *expected, "{body} in pieces of {size}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_values_and_the_cuts_each_comes_out_as_it_went_in(
+            values in prop::collection::vec(json(), 0..8),
+            spaces in prop::collection::vec("[ \t\r\n]{1,3}", 9),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+            array in any::<bool>(),
+        ) {
+            let texts: Vec<String> = values.iter().map(serde_json::Value::to_string).collect();
+            let mut body = spaces[8].clone();
+            if array {
+                body.push('[');
+            }
+            for (number, (text, space)) in texts.iter().zip(&spaces).enumerate() {
+                if array && number > 0 {
+                    body.push(',');
+                }
+                body.push_str(&format!("{space}{text}{space}"));
+            }
+            if array {
+                body.push(']');
+            }
+            // A sequence that begins with an array is told from an array of values by the content type alone.
+            let layout = if array { Layout::Array } else { Layout::Sequence };
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).chain([0, body.len()]).collect();
+            cuts.sort_unstable();
+            let mut splitter = Splitter::new(Some(layout), usize::MAX);
+            let mut split = Vec::new();
+            for pair in cuts.windows(2) {
+                splitter.push(Bytes::copy_from_slice(&body.as_bytes()[pair[0]..pair[1]]));
+                while let Some(value) = splitter.next().unwrap() {
+                    split.push(value);
+                }
+            }
+            split.extend(splitter.finish().unwrap());
+            prop_assert_eq!(split, texts, "{}", body);
+        }
+
+        #[test]
+        fn no_body_makes_more_of_itself_than_there_is(body in prop::collection::vec(any::<u8>(), 0..300), size in 1..50usize) {
+            let mut splitter = Splitter::new(None, 100);
+            let mut length = 0;
+            for chunk in body.chunks(size) {
+                splitter.push(Bytes::copy_from_slice(chunk));
+                let outcome = loop {
+                    match splitter.next() {
+                        Ok(Some(value)) => {
+                            prop_assert!(!value.is_empty() && value.len() <= 100);
+                            length += value.len();
+                        }
+                        other => break other,
+                    }
+                };
+                if outcome.is_err() {
+                    break;
+                }
+                prop_assert!(splitter.begun.len() <= 100 + size);
+            }
+            prop_assert!(length <= body.len());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Claims about request streams in JSON, through the front door, in front of tonic's own server.
 
+mod connection;
+
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
