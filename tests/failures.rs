@@ -3,8 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+
 use crate::support::{
-    Call, Ending, Failure, Protocol, Server, Upstream, protocol::Streamed, script, upstream::closed_port, world,
+    Call, Ending, Failure, Protocol, Server, Upstream, http::http1, protocol::Streamed, script, upstream::closed_port,
+    world,
 };
 
 /// What is wrong with an answer, and the codes that say so.
@@ -59,6 +64,34 @@ async fn a_broken_stream_is_never_complete() {
             }
             assert_still_well(protocol, &server).await;
         }
+    }
+}
+
+/// A stream as lines: what is on them, and the marker on the last.
+async fn lines(server: &Server, model: &str) -> (Vec<Value>, Value) {
+    let document = Call::say(model, "Hi").with(|_| {}, json!({"stream": true})).json;
+    let request = Request::post("/v1/chat/completions")
+        .header("content-type", "application/json")
+        .header("accept", "application/x-ndjson, application/json");
+    let exchange = http1(server.address(), request.body(Bytes::from(document.to_string())).unwrap()).await;
+    assert_eq!((exchange.status(), exchange.header("content-type")), (200, Some("application/x-ndjson")), "{model}");
+    let body = String::from_utf8(exchange.body().await).unwrap();
+    let mut lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.pop().unwrap();
+    (lines, last)
+}
+
+#[tokio::test]
+async fn a_stream_of_lines_says_how_it_ended() {
+    let (upstream, server) = world().await;
+    let (chunks, end) = lines(&server, "scripted/echo").await;
+    assert_eq!(end, json!({"@end": {}}));
+    assert!(chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk"), "{chunks:?}");
+    for (model, _) in script_faults(&upstream) {
+        let (chunks, end) = lines(&server, &format!("scripted/{model}")).await;
+        assert!(!chunks.is_empty(), "{model}: what came before is not lost");
+        assert!(end["@error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{model}: {end}");
+        assert_eq!(end["@error"]["type"], "server_error", "{model}");
     }
 }
 

@@ -222,6 +222,7 @@ fn the_transcoder_knows_no_word_of_language_models() {
         ("models", "assets/docs/docs.js", "defaultModelsExpandDepth"),
         ("token", "assets/redoc/redoc.standalone.js.LICENSE.txt", "lunr.TokenSet"),
         ("openai", "src/status.rs", ""),
+        ("openai", "src/render/tests.rs", "ERROR_SHAPE_OPENAI"),
         ("openai", "src/options.rs", "OpenAi"),
         ("openai", "src/options.rs", "OpenAI's `{\"error\""),
         ("openai", "proto/transcode/v1/options.proto", "OpenAI's: `{\"error\""),
