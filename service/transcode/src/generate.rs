@@ -5,7 +5,7 @@ mod message;
 mod schema;
 
 pub(crate) use self::message::message;
-pub(crate) use self::schema::{Shape, pool, source};
+pub(crate) use self::schema::{Shape, descriptors, pool, source};
 
 /// Choices, taken from bytes from first to last.
 pub(crate) struct Entropy<'b> {

@@ -48,6 +48,8 @@ pub use self::websocket::Sockets;
 pub const PROTO_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod generate;
 #[cfg(test)]
 mod tests;

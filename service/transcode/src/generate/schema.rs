@@ -69,14 +69,19 @@ pub(crate) fn source(entropy: &mut Entropy<'_>, shape: Shape) -> String {
     text
 }
 
-/// The descriptors of a file that [`source`] wrote.
+/// The descriptors of a file such as [`source`] writes.
 pub(crate) fn pool(source: &str) -> DescriptorPool {
+    DescriptorPool::decode(&*descriptors(source)).unwrap()
+}
+
+/// The same, encoded.
+pub(crate) fn descriptors(source: &str) -> Vec<u8> {
     let mut resolver = protox::file::ChainFileResolver::new();
     resolver.add(Memory(source.to_owned()));
     resolver.add(Imports);
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).open_file("g.proto").unwrap_or_else(|error| panic!("{error}: {source}"));
-    DescriptorPool::decode(&*compiler.encode_file_descriptor_set()).unwrap()
+    compiler.encode_file_descriptor_set()
 }
 
 struct Memory(String);
@@ -106,6 +111,9 @@ impl protox::file::FileResolver for Imports {
     fn open_file(&self, name: &str) -> Result<protox::file::File, protox::Error> {
         if name == "transcode/v1/options.proto" {
             return Ok(OPTIONS.clone());
+        }
+        if name.starts_with("google/api/") {
+            return protox::file::IncludeFileResolver::new(crate::PROTO_DIR.into()).open_file(name);
         }
         protox::file::GoogleFileResolver::new().open_file(name)
     }
