@@ -135,9 +135,10 @@ impl Subject {
         let decoded = DynamicMessage::decode(self.descriptor.clone(), wire);
         match (&checked, &decoded) {
             (Ok(()), Err(error)) => panic!("the check lets through what is no message: {error}"),
-            // The oracle skips groups that are not well-formed.
-            (Err(error), Ok(_)) if self.shape == Shape::Canonical && !error.message().contains("well-formed") => {
-                panic!("the check refuses a message: {error}")
+            // The oracle takes a field of another wire type, and a group that is not well-formed, for unknown fields.
+            (Err(error), Ok(_)) if self.shape == Shape::Canonical => {
+                let lax = ["well-formed", "wire type"].iter().any(|words| error.message().contains(words));
+                assert!(lax, "the check refuses a message: {error}");
             }
             _ => {}
         }

@@ -117,7 +117,9 @@ impl Checker<'_> {
                     self.message(plan, bytes, depth + usize::from(!flat))?;
                     if additional { additional_entry(bytes) } else { Ok(()) }
                 }
-                Kind::String => {
+                // Raw JSON in bytes is written as it stands too.
+                Kind::Bytes if !field.raw => Ok(()),
+                Kind::String | Kind::Bytes => {
                     let text = std::str::from_utf8(bytes).map_err(|_| Fault::new("the string is not UTF-8"))?;
                     if field.raw { json(text) } else { Ok(()) }
                 }

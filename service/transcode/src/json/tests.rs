@@ -51,6 +51,10 @@ import "transcode/v1/options.proto";
 enum Kind { KIND_UNSPECIFIED = 0; KIND_ONE = 1; }
 enum Case { NOTHING = 0; Left = 1; LEFT = 2; right = 3; }
 message Union { oneof value { option (transcode.v1.oneof).by_json_type = true; double number = 1; bool flag = 2; } }
+message Scalars {
+  repeated int32 many = 1 [(transcode.v1.field).accept_scalar = true]; bytes raw = 2 [(transcode.v1.field).raw = true];
+  map<string, string> more = 3 [(transcode.v1.field).additional_members = true];
+}
 message Cased { Case cased = 1; }
 message Plain {
   int32 small_number = 1; int64 big = 2; string text = 3; bool flag = 4; bytes data = 5; Kind kind = 6; double ratio = 7;
@@ -190,6 +194,31 @@ fn of_a_oneof_the_last_member_counts_and_what_stood_before_another_is_gone() {
         ([r#"{"c":{"text":"x"}}"#, r#"{"c":{}}"#, r#"{"b":0}"#], r#"{"b":0}"#),
     ] {
         assert_eq!(write(&plans, "c.Plain", &parts.map(part).concat()), expected);
+    }
+}
+
+#[test]
+fn a_packed_list_of_no_elements_is_unset_and_one_of_several_is_no_scalar() {
+    let plans = plans();
+    let empty = [8 << 3 | 2, 0];
+    assert_eq!(write(&plans, "c.Plain", &[&empty[..], &empty].concat()), "{}");
+    let note = |name: &str| read(&plans, "c.Scalars", &format!(r#"{{"{name}":7,"~":1}}"#)).unwrap();
+    assert_eq!(write(&plans, "c.Scalars", &note("many")), r#"{"many":7,"~":1}"#);
+    let further = [note("many"), vec![1 << 3 | 2, 0]].concat();
+    assert_eq!(write(&plans, "c.Scalars", &further), r#"{"many":[7],"~":1}"#, "parts are not a scalar");
+    let keep = note("many")[3..].to_vec();
+    for (packed, expected) in [(&[10, 0][..], r#"{"~":1}"#), (&[10, 2, 7, 8], r#"{"many":[7,8],"~":1}"#)] {
+        assert_eq!(write(&plans, "c.Scalars", &[packed, &keep].concat()), expected);
+    }
+}
+
+#[test]
+fn raw_bytes_that_are_not_json_do_not_pass_the_check() {
+    let plans = plans();
+    let id = plans.message("c.Scalars").unwrap();
+    for (bytes, passes) in [("{}", true), ("\"a\"", true), ("", true), ("{", false), ("1}", false), ("a", false)] {
+        let wire = [&[2 << 3 | 2, bytes.len() as u8], bytes.as_bytes()].concat();
+        assert_eq!(plans.check(id, &wire).is_ok(), passes, "{bytes}");
     }
 }
 

@@ -247,13 +247,7 @@ impl<'a> Writer<'a> {
         let field = &open.plan.fields[usize::from(index)];
         let slot = self.slots[open.base + usize::from(index)];
         if slot.count == 0 {
-            if field.unset != Unset::Omit && !holds(&open.additional, &field.name) {
-                self.key(&field.json_key, first);
-                match field.unset {
-                    Unset::Default => self.default_value(field),
-                    _ => self.out.extend_from_slice(b"null"),
-                }
-            }
+            self.unset(open, field, first);
             return Ok(());
         }
         if let Some(oneof) = field.oneof {
@@ -273,11 +267,33 @@ impl<'a> Writer<'a> {
         {
             return Ok(());
         }
+        let (before, was_first) = (self.out.len(), *first);
         self.key(&field.json_key, first);
+        let value = self.out.len();
         if field.accept_scalar && slot.count == 1 && is_noted(&open.additional, &field.name) {
-            return self.lone_element(field, open.wire, slot);
+            self.lone_element(field, open.wire, slot)?;
+        } else {
+            self.field_value(open.plan, field, open.wire, slot)?;
         }
-        self.field_value(open.plan, field, open.wire, slot)
+        if matches!(field.label, Label::Repeated { .. }) && self.out.get(value..) == Some(b"[]") {
+            // A packed list of no elements stood on the wire: it is as good as unset.
+            self.out.truncate(before);
+            *first = was_first;
+            self.unset(open, field, first);
+        }
+        Ok(())
+    }
+
+    /// Writes what stands for a field that is unset, if anything does.
+    fn unset(&mut self, open: &Open<'_, '_>, field: &Field, first: &mut bool) {
+        if field.unset == Unset::Omit || holds(&open.additional, &field.name) {
+            return;
+        }
+        self.key(&field.json_key, first);
+        match field.unset {
+            Unset::Default => self.default_value(field),
+            _ => self.out.extend_from_slice(b"null"),
+        }
     }
 
     fn union(&mut self, open: &Open<'_, '_>, oneof: u16, union: &Union, first: &mut bool) -> Result<(), WriteError> {
@@ -324,7 +340,7 @@ impl<'a> Writer<'a> {
                 Kind::Message(id) => self.message(id, &merged(plan, field, wire, slot)?),
                 _ => self.single(field, value_at(wire, slot.last)?),
             },
-            Label::Repeated { .. } => self.list(field, wire, slot),
+            Label::Repeated { .. } => self.list(field, wire, slot).map(drop),
             Label::Map => self.map(field, wire, slot),
         }
     }

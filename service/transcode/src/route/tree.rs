@@ -165,8 +165,13 @@ impl Tree {
                 {
                     let next = [self.literal(node, segment), node.single];
                     for next in next.into_iter().flatten() {
-                        if let Some(found) = pick(&self.nodes[next].leaves, Some(suffix), take) {
-                            return Some(found);
+                        let node = &self.nodes[next];
+                        // `**` may stand for no segment at all: then the verb is on the segment before it.
+                        let none = node.rest.iter().filter(|tail| tail.pieces.is_empty()).map(|tail| &tail.leaves);
+                        for leaves in std::iter::once(&node.leaves).chain(none) {
+                            if let Some(found) = pick(leaves, Some(suffix), take) {
+                                return Some(found);
+                            }
                         }
                     }
                 }

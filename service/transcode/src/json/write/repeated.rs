@@ -10,19 +10,20 @@ use crate::json::plan::{Field, Kind};
 use crate::json::wire::{Reader, Value, WireType};
 
 impl Writer<'_> {
-    /// A list of one element, without its brackets.
+    /// A list of one element, without its brackets; any other list with them.
     pub(super) fn lone_element(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
         let start = self.out.len();
-        self.list(field, wire, slot)?;
-        // One element between brackets: take the brackets away.
-        self.out.pop();
-        self.out.remove(start);
+        if self.list(field, wire, slot)? == 1 {
+            self.out.pop();
+            self.out.remove(start);
+        }
         Ok(())
     }
 
-    pub(super) fn list(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
+    /// Writes a list and says how many elements there are.
+    pub(super) fn list(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<usize, WriteError> {
         self.out.push(b'[');
-        let mut first = true;
+        let (mut first, mut count) = (true, 0);
         each(wire, slot, field.number, |value| {
             let wire_type = field.kind.wire_type();
             match value {
@@ -37,17 +38,19 @@ impl Writer<'_> {
                         };
                         self.comma(&mut first);
                         self.single(field, value)?;
+                        count += 1;
                     }
                     Ok(())
                 }
                 value => {
                     self.comma(&mut first);
+                    count += 1;
                     self.single(field, value)
                 }
             }
         })?;
         self.out.push(b']');
-        Ok(())
+        Ok(count)
     }
 
     pub(super) fn map(&mut self, field: &Field, wire: &[u8], slot: Slot) -> Result<(), WriteError> {
