@@ -110,8 +110,26 @@ const liveAnswers = (() => {
     }
   };
 
+  // The first media type of the first good answer, which is what an operation is asked for until another is chosen. Swagger
+  // UI shows JSON as chosen and asks for anything.
+  const firstMediaType = (responses) => {
+    const good = responses?.find((_, status) => String(status).startsWith("2"));
+    return good?.get("content")?.keySeq().first();
+  };
+  const currentProducesFor = (original, { specSelectors }) => (state, pathMethod) => {
+    const responses = specSelectors.specJsonWithResolvedSubtrees().getIn(["paths", ...pathMethod, "responses"]);
+    return firstMediaType(responses) ?? original(state, pathMethod);
+  };
+  const responseContentType = (original, { specSelectors }) => (state, path, method) => {
+    const responses = specSelectors.specJsonWithResolvedSubtrees().getIn(["paths", path, method, "responses"]);
+    return original(state, path, method) ?? firstMediaType(responses);
+  };
+
   return () => ({
-    statePlugins: { spec: { wrapActions: { executeRequest, clearResponse } } },
+    statePlugins: {
+      spec: { wrapActions: { executeRequest, clearResponse }, wrapSelectors: { currentProducesFor } },
+      oas3: { wrapSelectors: { responseContentType } },
+    },
     wrapComponents: { liveResponse, responseBody },
   });
 })();
