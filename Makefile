@@ -28,6 +28,7 @@ clients: ## Install the client libraries and tools that the tests use
 	scripts/install-clients
 	scripts/install-interop
 	scripts/install-conformance
+	scripts/install-browser
 
 .PHONY: check
 check: fmt clippy deny proto ## What must be clean besides the tests

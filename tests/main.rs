@@ -8,6 +8,7 @@
 
 mod answers;
 mod bad_input;
+mod browser;
 mod cancellation;
 mod clients;
 mod conformance;

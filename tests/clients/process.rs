@@ -56,6 +56,16 @@ impl Client {
         Self::new(script, Path::new("node")).arg(folder.join(script))
     }
 
+    /// A script of `tests/browser`, which drives Chromium.
+    pub(crate) fn browser(script: &str) -> Self {
+        let folder = root().join("tests/browser");
+        assert!(
+            folder.join("node_modules/playwright-core").is_dir(),
+            "what drives the browser is not there; {WAY_OUT}"
+        );
+        Self::new(script, Path::new("node")).arg(folder.join(script))
+    }
+
     /// grpcurl.
     pub(crate) fn grpcurl() -> Self {
         Self::new("grpcurl", &installed("bin/grpcurl"))

@@ -149,10 +149,11 @@ fn log_in(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
-/// The server's command: nothing of this process's environment that could configure it, everything in its own folder.
+/// The server's command (what `SABIR_BIN` names, else what was built): nothing of this process's environment that could configure it, everything in its own folder.
 fn command(folder: &Path, address: SocketAddr) -> Command {
     let log = File::create(folder.join("log")).unwrap();
-    let mut command = Command::new(binary());
+    let program = std::env::var_os("SABIR_BIN").map_or_else(|| binary("sabir"), PathBuf::from);
+    let mut command = Command::new(program);
     command
         .arg("serve")
         .current_dir(folder)
@@ -166,21 +167,18 @@ fn command(folder: &Path, address: SocketAddr) -> Command {
     command
 }
 
-/// The server's binary: what `SABIR_BIN` names, else what `cargo build -p sabir` leaves beside the tests.
-fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("SABIR_BIN") {
-        return path.into();
-    }
+/// What `cargo build -p NAME` leaves beside the tests.
+pub(crate) fn binary(name: &str) -> PathBuf {
     // target/PROFILE/deps/sabir-0123456789abcdef
     let tests = std::env::current_exe().unwrap();
-    let binary = tests.parent().and_then(Path::parent).unwrap().join("sabir");
-    assert!(binary.is_file(), "there is no {}; build it with `cargo build -p sabir`", binary.display());
+    let binary = tests.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(binary.is_file(), "there is no {}; build it with `cargo build -p {name}`", binary.display());
     binary
 }
 
 /// A port nobody listens on, below those the system gives to outgoing connections, so that none of them takes it before
 /// the server does.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + u16::try_from(std::process::id() % 16_000).unwrap();
     loop {

@@ -111,18 +111,18 @@ const liveAnswers = (() => {
   };
 
   // The first media type of the first good answer, which is what an operation is asked for until another is chosen. Swagger
-  // UI shows JSON as chosen and asks for anything.
+  // UI by itself shows JSON as chosen, and asks for anything. (An original selector has its state already.)
   const firstMediaType = (responses) => {
     const good = responses?.find((_, status) => String(status).startsWith("2"));
     return good?.get("content")?.keySeq().first();
   };
-  const currentProducesFor = (original, { specSelectors }) => (state, pathMethod) => {
+  const currentProducesFor = (original, { specSelectors }) => (_, pathMethod) => {
     const responses = specSelectors.specJsonWithResolvedSubtrees().getIn(["paths", ...pathMethod, "responses"]);
-    return firstMediaType(responses) ?? original(state, pathMethod);
+    return firstMediaType(responses) ?? original(pathMethod);
   };
-  const responseContentType = (original, { specSelectors }) => (state, path, method) => {
+  const responseContentType = (original, { specSelectors }) => (_, path, method) => {
     const responses = specSelectors.specJsonWithResolvedSubtrees().getIn(["paths", path, method, "responses"]);
-    return original(state, path, method) ?? firstMediaType(responses);
+    return original(path, method) ?? firstMediaType(responses);
   };
 
   return () => ({
