@@ -77,3 +77,9 @@ async fn the_pages_about_an_api_work_in_a_browser() {
     let hello = Hello::start().await;
     browser("pages.mjs").env("HELLO", format!("http://{}", hello.address)).succeeds().await;
 }
+
+#[tokio::test]
+async fn events_and_sockets_work_in_a_browser_across_origins() {
+    let hello = Hello::start().await;
+    browser("streams.mjs").env("HELLO", format!("http://{}", hello.address)).succeeds().await;
+}

@@ -19,6 +19,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Service, ServiceBuilder};
 use transcode::cors::CorsLayer;
 use transcode::openapi::Documents;
+use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The contract cannot be served over HTTP.
     #[error("the contract cannot be served over HTTP: {0}")]
     Transcoder(#[from] transcode::BuildError),
+    /// The pages about the contract cannot be made.
+    #[error("the documentation cannot be shown: {0}")]
+    Pages(#[from] PagesError),
     /// The contract cannot be described to clients.
     #[error("the contract cannot be described: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -91,7 +95,8 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let readiness = Readiness::default();
     let health = HealthReporter::new();
     let services = services(config, &registry, &usage, &health).await?;
-    let stack = stack(config, &transcoder, readiness.clone(), services);
+    let pages = config.pages.build(|| transcoder.openapi(&about()))?;
+    let stack = stack(config, &transcoder, pages, readiness.clone(), services);
 
     let server = Server::bind(&config.server)?;
     let address = server.address();
@@ -199,6 +204,7 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
 fn stack(
     config: &Config,
     transcoder: &Transcoder,
+    pages: Option<PagesLayer>,
     readiness: Readiness,
     services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
@@ -208,13 +214,15 @@ fn stack(
         .layer(ProbesLayer::new(readiness))
         // 2. CORS. It answers preflights and must see every answer, also those of requests that the rest refuses.
         .layer(CorsLayer::new(config.server.cors_origins.clone(), EXPOSED.map(HeaderName::from_static)))
-        // 3. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
+        // 3. The pages for people: `/`, /docs, /redoc and the OpenAPI documents. They need nothing of what follows.
+        .option_layer(pages)
+        // 4. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
         //    `transcode::Protocol` and `transcode::Deadline` into the request, which `api::chat` reads.
         .layer(transcoder.edge())
-        // 4. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
+        // 5. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
         //    headers alone belong between the edge and this.
         .layer(transcoder.gate())
-        // 5. The gRPC services.
+        // 6. The gRPC services.
         .service(services)
 }
 

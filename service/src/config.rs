@@ -22,7 +22,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{server, store, telemetry, upstream};
+use crate::{pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -32,6 +32,8 @@ const USUAL_FILE: &str = "sabir.toml";
 pub struct Config {
     /// `[server]`.
     pub server: server::Config,
+    /// `[pages]`.
+    pub pages: pages::Config,
     /// `[log]`.
     pub log: telemetry::Config,
     /// `[database]`.
@@ -103,6 +105,7 @@ impl Config {
             let mut root = Section::root(&reading, settings);
             let config = Self {
                 server: server::Config::read(root.section("server")),
+                pages: pages::Config::read(root.section("pages")),
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),
                 usage: store::read_usage(root.section("usage")),

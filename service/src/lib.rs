@@ -9,6 +9,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod pages;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -21,8 +21,11 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? installed, args: FLAGS });
 }
 
-/** A new page. `complaints` gathers what was wrong with it: messages, exceptions, violated policies, foreign requests. */
-export async function open(browser, origin, options = {}) {
+/**
+ * A new page. `complaints` gathers what was wrong with it: messages, exceptions, violated policies, and requests to any
+ * other server than this one and the page's own.
+ */
+export async function open(browser, server, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
@@ -33,7 +36,8 @@ export async function open(browser, origin, options = {}) {
   page.on("pageerror", (error) => complaints.push(`exception: ${error}`));
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (["http:", "https:", "ws:", "wss:"].includes(url.protocol) && url.host !== new URL(origin).host) {
+    const own = [new URL(server).host, new URL(page.url()).host, new URL(request.frame().url()).host];
+    if (/^(http|ws)s?:$/.test(url.protocol) && !request.isNavigationRequest() && !own.includes(url.host)) {
       complaints.push(`asked ${url}`);
     }
   });

@@ -150,7 +150,7 @@ const SCHEMES = {
 
 /** Makes the document ask for one of the schemes above. */
 async function secured(page, scheme) {
-  await page.route("**/openapi-3.2.json", async (route) => {
+  await page.route("**/openapi.json", async (route) => {
     const response = await route.fetch();
     const document = await response.json();
     document.components.securitySchemes = { [scheme]: SCHEMES[scheme] };

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
+use tower::ServiceBuilder;
+use transcode::{cors::CorsLayer, openapi::About, pages::PagesLayer};
 use v1::{Greeting, KeepSayingHelloRequest, SayHelloRequest, SayHelloResponse, greeter_server};
 
 struct Greeter;
@@ -57,7 +59,14 @@ impl greeter_server::Greeter for Greeter {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let transcoder = transcode::Transcoder::new(include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")))?;
     let services = transcode::Services::builder().with(greeter_server::GreeterServer::new(Greeter)).build();
-    let app = axum::Router::new().fallback_service(transcoder.serve(services));
+    let about = About { title: "Hello".to_owned(), version: "1".to_owned(), ..About::default() };
+    let service = ServiceBuilder::new()
+        // Web pages that this machine serves may call.
+        .layer(CorsLayer::new(Default::default(), []))
+        // What is here, for people: /, /docs, /redoc and the OpenAPI documents.
+        .layer(PagesLayer::new(&transcoder.openapi(&about), &Default::default())?)
+        .service(transcoder.serve(services));
+    let app = axum::Router::new().fallback_service(service);
     let address = std::env::var("HELLO_LISTEN").unwrap_or_else(|_| "127.0.0.1:8090".to_owned());
     axum::serve(tokio::net::TcpListener::bind(address).await?, app).await?;
     Ok(())

@@ -16,7 +16,6 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_util::future::Either;
 use http::header::{ALLOW, CONTENT_TYPE, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -27,6 +26,7 @@ use tower_service::Service;
 use self::home::Home;
 use self::policy::Policies;
 use self::resource::Resource;
+use crate::openapi::Documents;
 
 /// What a page may be asked by.
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
@@ -89,23 +89,25 @@ enum Page {
 }
 
 impl PagesLayer {
-    /// The pages about an API that OpenAPI documents in JSON describe: one of version 3.1 and one of version 3.2.
+    /// The pages about an API that these documents describe, such as those of
+    /// [`Transcoder::openapi`](crate::Transcoder::openapi).
     ///
     /// # Errors
     /// When a document is not readable, or the configuration names something that is no path or no origin.
-    pub fn new(v3_1: Bytes, v3_2: Bytes, config: &Config) -> Result<Self, PagesError> {
+    pub fn new(documents: &Documents, config: &Config) -> Result<Self, PagesError> {
+        let Documents { v3_1, v3_2 } = documents;
         let prefix = config.prefix.as_str();
         if !is_prefix(prefix) {
             return Err(PagesError::Prefix(prefix.to_owned()));
         }
-        let home = Home::read(&v3_1)?;
+        let home = Home::read(v3_1)?;
         let policies = Policies::new(&config.connect)?;
         let json = || HeaderValue::from_static("application/json");
         let mut pages: Vec<(String, Page)> = Vec::new();
         let mut add = |path: &str, page: Page| pages.push((format!("{prefix}{path}"), page));
 
-        add("/openapi.json", Page::One(Resource::made(json(), &policies.none, &v3_1)?));
-        add("/openapi-3.2.json", Page::One(Resource::made(json(), &policies.none, &v3_2)?));
+        add("/openapi.json", Page::One(Resource::made(json(), &policies.none, v3_1)?));
+        add("/openapi-3.2.json", Page::One(Resource::made(json(), &policies.none, v3_2)?));
         for asset in assets::of(config) {
             add(asset.path, Page::One(asset.resource(&policies.none)?));
         }
@@ -141,8 +143,8 @@ impl PagesLayer {
     }
 }
 
-/// Whether this is empty, or segments that need no escaping.
-fn is_prefix(text: &str) -> bool {
+/// Whether this may be a [`Config::prefix`]: empty, or segments that need no escaping.
+pub fn is_prefix(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
     text.is_empty() || text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))

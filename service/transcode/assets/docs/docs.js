@@ -3,7 +3,8 @@
 
 SwaggerUIBundle({
   dom_id: "#docs",
-  url: new URL("openapi-3.2.json", document.baseURI).href,
+  // Of a stream described the way of version 3.2, Swagger UI shows no schema yet.
+  url: new URL("openapi.json", document.baseURI).href,
   oauth2RedirectUrl: new URL("docs/oauth2-redirect.html", document.baseURI).href,
   presets: [SwaggerUIBundle.presets.apis],
   plugins: [liveAnswers],

@@ -39,6 +39,8 @@ struct Service {
 struct Route {
     verb: String,
     path: String,
+    /// The RPC behind it, as `package.Service/Method`.
+    rpc: String,
     summary: String,
     /// The operation's id, to which Swagger UI has links.
     operation: String,
@@ -161,7 +163,7 @@ impl Service {
             html += &format!("<th scope=\"col\">{heading}</th>");
         }
         html += "</tr></thead>\n<tbody>\n";
-        for Route { verb, path, summary, operation, .. } in routes {
+        for Route { verb, path, rpc, summary, operation, .. } in routes {
             let path = escape(path);
             // Swagger UI's deep links (its `deepLinking`).
             let link = docs.map(|base| format!("{base}docs#/{}/{}", segment(name), segment(operation)));
@@ -169,7 +171,8 @@ impl Service {
                 Some(link) if !operation.is_empty() => format!("<a href=\"{link}\"><code>{path}</code></a>"),
                 _ => format!("<code>{path}</code>"),
             };
-            html += &format!("<tr><td>{}</td><td>{path}</td><td>{}</td></tr>\n", escape(verb), escape(summary));
+            let (verb, summary, rpc) = (escape(verb), escape(summary), escape(rpc));
+            html += &format!("<tr><td>{verb}</td><td>{path}</td><td>{summary}<code>{rpc}</code></td></tr>\n");
         }
         html + "</tbody>\n</table>\n</section>\n"
     }
@@ -183,6 +186,7 @@ impl Route {
         Self {
             verb: verb.to_ascii_uppercase(),
             path: path.to_owned(),
+            rpc: text(&operation["x-grpc-method"]).trim_start_matches('/').to_owned(),
             summary: summary.to_owned(),
             operation: text(&operation["operationId"]),
             streams: answers.any(|(_, answer)| answer["content"].get("text/event-stream").is_some()),

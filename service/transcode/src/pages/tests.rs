@@ -13,7 +13,7 @@ const DOCUMENT: &str = r#"{
   "tags": [{"name": "e.Birds", "description": "Finds birds."}],
   "paths": {
     "/v1/birds/{title}": {
-      "get": {"operationId": "Get Bird", "tags": ["e.Birds"], "summary": "Gets a \"bird\".", "responses": {"200": {"content": {"application/json": {}}}}},
+      "get": {"operationId": "Get Bird", "tags": ["e.Birds"], "x-grpc-method": "e.Birds/GetBird", "summary": "Gets a \"bird\".", "responses": {"200": {"content": {"application/json": {}}}}},
       "delete": {"tags": ["e.Birds"], "description": "Lets it go.\nFor good."}
     },
     "/v1/songs": {"get": {"operationId": "Sing", "tags": ["Songs"], "responses": {"200": {"content": {"text/event-stream": {}}}}}}
@@ -21,7 +21,8 @@ const DOCUMENT: &str = r#"{
 }"#;
 
 fn pages(document: &str, config: &Config) -> Result<PagesLayer, PagesError> {
-    PagesLayer::new(Bytes::from(document.to_owned()), Bytes::from(document.replace("3.1.0", "3.2.0")), config)
+    let v3_2 = document.replace("3.1.0", "3.2.0").into();
+    PagesLayer::new(&Documents { v3_1: document.to_owned().into(), v3_2 }, config)
 }
 
 /// The API behind the pages answers everything with 418.
@@ -188,8 +189,8 @@ async fn the_list_shows_what_the_document_says_as_text() {
         "<small>7</small>",
         "<p>One.</p>\n<p>Two {services}.</p>",
         "<h2>e.Birds</h2>\n<p class=\"about\">Finds birds.</p>",
-        "<a href=\"docs#/e.Birds/Get%20Bird\"><code>/v1/birds/{title}</code></a></td><td>Gets a &quot;bird&quot;.</td>",
-        "<td>DELETE</td><td><code>/v1/birds/{title}</code></td><td>Lets it go.</td>",
+        "<a href=\"docs#/e.Birds/Get%20Bird\"><code>/v1/birds/{title}</code></a></td><td>Gets a &quot;bird&quot;.<code>e.Birds/GetBird</code></td>",
+        "<td>DELETE</td><td><code>/v1/birds/{title}</code></td><td>Lets it go.<code></code></td>",
         "<dt>Streams</dt>",
     ] {
         assert!(html.contains(part), "{part} is not in\n{html}");
