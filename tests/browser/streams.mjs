@@ -30,6 +30,8 @@ const events = (path) =>
           source.close();
           resolve(seen);
         };
+        // Longer than any stream that is asked for here.
+        setTimeout(() => source.onerror(new Event("late")), 15_000);
         source.addEventListener("end", (event) => {
           note(event);
           source.close();

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::html::{escape, fill, paragraphs, segment};
+use super::html::{escape, fill, paragraphs, prose, segment};
 use super::{Config, assets};
 
 /// The verbs of an OpenAPI path item, in the order in which they are listed.
@@ -63,10 +63,11 @@ const CALLS: [Protocol; 3] = [
     Protocol { name: "HTTP + JSON", description: "the routes below, from anything that can send a request" },
 ];
 
-const STREAMS: Protocol = Protocol {
-    name: "Streams",
-    description: "over gRPC and gRPC-Web, and over HTTP as server-sent events or lines of JSON, by the Accept header",
-};
+/// Where an operation streams.
+const STREAMS: [Protocol; 2] = [
+    Protocol { name: "Events", description: "and lines of JSON: answers that stream, by the Accept header" },
+    Protocol { name: "WebSocket", description: "messages both ways, as JSON texts, on the paths of what streams" },
+];
 
 impl Home {
     /// Reads an OpenAPI document in JSON.
@@ -93,7 +94,7 @@ impl Home {
             title: text(&info["title"]),
             version: text(&info["version"]),
             description: text(&info["description"]),
-            protocols: CALLS.into_iter().chain(streams.then_some(STREAMS)).collect(),
+            protocols: CALLS.into_iter().chain(streams.then_some(STREAMS).into_iter().flatten()).collect(),
             services,
         })
     }
@@ -171,7 +172,7 @@ impl Service {
                 Some(link) if !operation.is_empty() => format!("<a href=\"{link}\"><code>{path}</code></a>"),
                 _ => format!("<code>{path}</code>"),
             };
-            let (verb, summary, rpc) = (escape(verb), escape(summary), escape(rpc));
+            let (verb, summary, rpc) = (escape(verb), prose(summary), escape(rpc));
             html += &format!("<tr><td>{verb}</td><td>{path}</td><td>{summary}<code>{rpc}</code></td></tr>\n");
         }
         html + "</tbody>\n</table>\n</section>\n"

@@ -23,11 +23,25 @@ pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Plain text as paragraphs, of a class if one is given.
+/// Prose as paragraphs, of a class if one is given. Of Markdown it knows what stands between backticks.
 pub(super) fn paragraphs(class: &str, text: &str) -> String {
     let open = if class.is_empty() { "<p>".to_owned() } else { format!("<p class=\"{class}\">") };
     let paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
-    paragraphs.map(|paragraph| format!("{open}{}</p>\n", escape(paragraph))).collect()
+    paragraphs.map(|paragraph| format!("{open}{}</p>\n", prose(paragraph))).collect()
+}
+
+/// Prose as HTML: what stands between backticks is code; a backtick without a partner stays.
+pub(super) fn prose(text: &str) -> String {
+    let html = escape(text);
+    let mut parts = html.split('`');
+    let mut marked = parts.next().unwrap_or_default().to_owned();
+    while let Some(inside) = parts.next() {
+        match parts.next() {
+            Some(outside) => marked += &format!("<code>{inside}</code>{outside}"),
+            None => marked += &format!("`{inside}"),
+        }
+    }
+    marked
 }
 
 /// Text as a segment of a link.

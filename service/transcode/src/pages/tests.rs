@@ -9,7 +9,7 @@ use super::*;
 
 const DOCUMENT: &str = r#"{
   "openapi": "3.1.0",
-  "info": {"title": "Birds & <b>bees</b>", "version": "7", "description": "One.\n\nTwo {services}."},
+  "info": {"title": "Birds & <b>bees</b>", "version": "7", "description": "One.\n\nTwo {services} of `<a>`."},
   "tags": [{"name": "e.Birds", "description": "Finds birds."}],
   "paths": {
     "/v1/birds/{title}": {
@@ -187,11 +187,11 @@ async fn the_list_shows_what_the_document_says_as_text() {
     for part in [
         "<title>Birds &amp; &lt;b&gt;bees&lt;/b&gt;</title>",
         "<small>7</small>",
-        "<p>One.</p>\n<p>Two {services}.</p>",
+        "<p>One.</p>\n<p>Two {services} of <code>&lt;a&gt;</code>.</p>",
         "<h2>e.Birds</h2>\n<p class=\"about\">Finds birds.</p>",
         "<a href=\"docs#/e.Birds/Get%20Bird\"><code>/v1/birds/{title}</code></a></td><td>Gets a &quot;bird&quot;.<code>e.Birds/GetBird</code></td>",
         "<td>DELETE</td><td><code>/v1/birds/{title}</code></td><td>Lets it go.<code></code></td>",
-        "<dt>Streams</dt>",
+        "<dt>WebSocket</dt>",
     ] {
         assert!(html.contains(part), "{part} is not in\n{html}");
     }
