@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::body::too_large;
 use super::compressed::Compression;
@@ -78,7 +78,9 @@ impl Inspector {
                 Some(Ok(frame)) => self.buffer.extend_from_slice(&frame.into_data().unwrap_or_default()),
                 Some(Err(status)) => {
                     self.done = true;
-                    return Some(Err(status));
+                    // tonic takes CANCELLED in a request stream for the stream's normal end, which this is not.
+                    let cancelled = status.code() == Code::Cancelled;
+                    return Some(Err(if cancelled { Status::aborted(status.message()) } else { status }));
                 }
                 None if self.buffer.is_empty() => return None,
                 None => return Some(Err(self.end(Status::invalid_argument("the message is cut short").into()))),

@@ -22,7 +22,8 @@ syntax = "proto3";
 package n;
 import "google/api/annotations.proto";
 import "transcode/v1/options.proto";
-message Note { string text = 1; int64 number = 2; string room = 3; repeated Note replies = 4; }
+import "buf/validate/validate.proto";
+message Note { string text = 1; int64 number = 2; string room = 3; repeated Note replies = 4; int32 stars = 5 [(buf.validate.field).int32.lte = 5]; }
 message Notes { repeated Note notes = 1; }
 service Board {
   rpc Collect(stream Note) returns (Notes) {

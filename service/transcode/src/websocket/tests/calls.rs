@@ -109,6 +109,27 @@ async fn what_is_wrong_with_a_message_is_said_under_its_index_and_the_call_is_dr
 }
 
 #[tokio::test]
+async fn the_rules_of_the_proto_hold_over_a_socket() {
+    let server = Server::start(Config::default()).await;
+    for (path, texts, field) in [
+        (TALK, &[r#"{"stars":5}"#, r#"{"stars":6}"#][..], "[1].stars"),
+        ("/v1/rooms/r/look", &[r#"{"stars":6}"#], "stars"),
+    ] {
+        let mut client = server.open(path).await;
+        for text in texts {
+            client.say(text).await;
+        }
+        for _ in 1..texts.len() {
+            client.hear().await;
+        }
+        let (last, code, reason) = client.end().await;
+        assert_eq!((code, reason.as_str()), (1007, "INVALID_ARGUMENT"), "{last}");
+        assert_eq!(last["@error"]["details"][0]["fieldViolations"][0]["field"], field, "{last}");
+    }
+    server.until(|counts| &counts.open, 0).await;
+}
+
+#[tokio::test]
 async fn a_binary_frame_is_not_understood() {
     let server = Server::start(Config::default()).await;
     let mut client = server.open(TALK).await;
