@@ -156,6 +156,68 @@ fn nested(depth: usize) -> String {
 }
 
 #[tokio::test]
+async fn the_bounds_in_the_contract_are_held() {
+    let (upstream, server) = world().await;
+    let pairs = |count: usize| (0..count).map(|n| (n.to_string(), Value::from(""))).collect::<serde_json::Map<_, _>>();
+    let tool = |name: &str| json!([{"type": "function", "function": {"name": name}}]);
+    let say = |content: Value| json!([{"role": "user", "content": content}]);
+    let cases = [
+        (json!({"temperature": 2.1}), "temperature"),
+        (json!({"temperature": -0.1}), "temperature"),
+        (json!({"top_p": 1.1}), "top_p"),
+        (json!({"presence_penalty": 2.1}), "presence_penalty"),
+        (json!({"frequency_penalty": -2.1}), "frequency_penalty"),
+        (json!({"n": 129}), "n"),
+        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"max_completion_tokens": 0}), "max_completion_tokens"),
+        (json!({"logprobs": true, "top_logprobs": 21}), "top_logprobs"),
+        (json!({"top_logprobs": 1}), "top_logprobs"),
+        (json!({"logit_bias": {"50256": 101}}), "logit_bias[\"50256\"]"),
+        (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop"),
+        (json!({"stop": ["a", ""]}), "stop[1]"),
+        (json!({"metadata": pairs(17)}), "metadata"),
+        (json!({"metadata": {"k": "v".repeat(513)}}), "metadata[\"k\"]"),
+        (json!({"metadata": {"": "v"}}), "metadata[\"\"]"),
+        (json!({"model": "m".repeat(257)}), "model"),
+        (json!({"tools": tool("get weather")}), "tools[0].function.name"),
+        (json!({"tools": tool("")}), "tools[0].function.name"),
+        (json!({"tools": tool(&"t".repeat(65))}), "tools[0].function.name"),
+        (json!({"functions": [{"name": "a.b"}]}), "functions[0].name"),
+        (json!({"tools": [{"type": "custom", "custom": {"name": "t", "format": {}}}]}), "tools[0].custom.format"),
+        (json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}}), "json_schema.name"),
+        (json!({"messages": say(json!([]))}), "messages[0].content"),
+        (
+            json!({"messages": say(json!([{"type": "image_url", "image_url": {}}]))}),
+            "messages[0].content[0].image_url.url",
+        ),
+        (json!({"messages": [{"role": "assistant", "tool_calls": [{"id": "c"}]}]}), "messages[0].tool_calls[0]"),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}}),
+            "tool_choice.allowed_tools.tools",
+        ),
+    ];
+    let document = |change: &Value| {
+        let mut document = json!({"model": "scripted/echo", "messages": say("Hi".into())});
+        document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        document.to_string()
+    };
+    for (change, path) in &cases {
+        assert_refused(server.address(), &document(change), path).await;
+    }
+    assert_eq!(upstream.requests().len(), 0, "no upstream was troubled");
+    // The ends belong to the ranges.
+    let ends = json!({"temperature": 2, "top_p": 0, "n": 1, "presence_penalty": -2, "frequency_penalty": 2, "max_tokens": 1,
+        "stop": ["a", "b", "c", "d"], "metadata": pairs(16), "logprobs": true, "top_logprobs": 0,
+        "tools": tool(&"t".repeat(64)), "logit_bias": {"1": -100}});
+    for change in [ends, json!({"metadata": {}})] {
+        let exchange = post(server.address(), document(&change).into_bytes(), "application/json").await;
+        let status = exchange.status();
+        let body = exchange.body().await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    }
+}
+
+#[tokio::test]
 async fn json_that_does_not_fit_is_refused_with_its_path() {
     let (upstream, server) = world().await;
     let messages = json!([{"role": "user", "content": "Hi"}]);
