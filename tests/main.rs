@@ -12,6 +12,7 @@ mod browser;
 mod cancellation;
 mod clients;
 mod conformance;
+mod envoy;
 mod failures;
 mod harness;
 mod interop;

@@ -166,7 +166,8 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn installed(path: &str) -> PathBuf {
+/// A program below `target/clients`.
+pub(crate) fn installed(path: &str) -> PathBuf {
     let program = root().join("target/clients").join(path);
     assert!(program.exists(), "{} is not there; {WAY_OUT}", program.display());
     program

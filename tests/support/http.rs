@@ -30,12 +30,17 @@ impl Drop for Connection {
 
 /// Sends a request over a new HTTP/1.1 connection and waits for the head of the response.
 pub(crate) async fn http1(address: SocketAddr, request: Request<Bytes>) -> Exchange {
+    try_http1(address, request).await.unwrap()
+}
+
+/// As [`http1`], of a server that may close the connection without an answer.
+pub(crate) async fn try_http1(address: SocketAddr, request: Request<Bytes>) -> hyper::Result<Exchange> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(connect(address).await).await.unwrap();
     let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
     let request = with_host(address, request).map(Full::new);
-    let response = soon("the head of a response", sender.send_request(request)).await.unwrap();
+    let response = soon("the head of a response", sender.send_request(request)).await?;
     let (head, body) = response.into_parts();
-    Exchange { head, body, _connection: connection }
+    Ok(Exchange { head, body, _connection: connection })
 }
 
 /// Sends a request over a new HTTP/2 connection and waits for the head of the response.

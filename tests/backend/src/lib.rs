@@ -10,7 +10,7 @@ pub mod testing;
 /// Where generated code looks for `google.api.HttpBody`.
 pub mod google {
     /// Generated.
-    #[expect(missing_docs, reason = "the proto explains them")]
+    #[expect(missing_docs, reason = "generated, and explained by the proto")]
     pub mod api {
         tonic::include_proto!("google.api");
     }
@@ -30,12 +30,14 @@ pub fn services() -> Services {
     Services::builder().with(testing::service()).with(probe::service()).with(probe::fields()).build()
 }
 
+/// Services as a server's connections call them.
+pub type Plain = MapRequest<Services, fn(Request<Incoming>) -> Request<Body>>;
+
 /// Both services as an ordinary gRPC server has them: with reflection, and without a transcoder.
 ///
 /// # Errors
 /// If the descriptor set cannot be served by reflection.
-pub fn plain() -> Result<MapRequest<Services, fn(Request<Incoming>) -> Request<Body>>, tonic_reflection::server::Error>
-{
+pub fn plain() -> Result<Plain, tonic_reflection::server::Error> {
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     let services = Services::builder()

@@ -1,7 +1,7 @@
 //! `probe.v1.Probe`: answers with what it was asked, fails and streams as it is told.
 
 /// The messages and the servers, generated.
-#[expect(missing_docs, reason = "the proto explains them")]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated, and explained by the proto")]
 pub mod proto {
     tonic::include_proto!("probe.v1");
 }
@@ -97,7 +97,7 @@ impl probe_server::Probe for Probe {
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<Self::ListStream>, Status> {
-        let ListRequest { count, fail_after, fail_at_once, pause_ms } = request.into_inner();
+        let ListRequest { count, fail_after, fail_at_once, pause_ms, timed } = request.into_inner();
         if fail_at_once {
             return Err(Status::not_found("there is no such list"));
         }
@@ -112,7 +112,7 @@ impl probe_server::Probe for Probe {
             if number > 1 && !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            Some((Ok(Item { number, made_at_ns: if pause.is_zero() { 0 } else { now_ns() } }), number + 1))
+            Some((Ok(Item { number, made_at_ns: if timed { now_ns() } else { 0 } }), number + 1))
         }))))
     }
 

@@ -100,6 +100,14 @@ fn the_most_particular_rule_wins_and_others_are_gone_back_to() {
 }
 
 #[test]
+fn a_verb_that_a_rule_names_is_no_part_of_a_variable() {
+    let table = table(&["get: '/v1/{a}'", "get: '/v1/{a}:look'"]).unwrap();
+    for (path, expected) in [("/v1/x", "M0"), ("/v1/x:look", "M1"), ("/v1/x:y", "M0"), ("/v1/x:y:look", "M1")] {
+        assert_eq!(find(&table, Verb::GET, path), expected, "{path}");
+    }
+}
+
+#[test]
 fn rules_that_match_the_same_requests_are_refused_naming_both() {
     for rules in [
         ["get: '/v1/{a}'", "get: '/v1/{b}'"],

@@ -152,13 +152,7 @@ impl Tree {
                 None => (left, None),
             };
             if !segment.is_empty() {
-                let next = [self.literal(node, segment), node.single];
-                for next in next.into_iter().flatten() {
-                    if let Some(found) = self.walk(next, after, take) {
-                        return Some(found);
-                    }
-                }
-                // Only the last segment may carry a `:verb`.
+                // Only the last segment may carry a `:verb`. One that a rule names is never a part of a variable.
                 if after.is_none()
                     && let Some((segment, suffix)) = segment.rsplit_once(':')
                     && !segment.is_empty()
@@ -173,6 +167,12 @@ impl Tree {
                                 return Some(found);
                             }
                         }
+                    }
+                }
+                let next = [self.literal(node, segment), node.single];
+                for next in next.into_iter().flatten() {
+                    if let Some(found) = self.walk(next, after, take) {
+                        return Some(found);
                     }
                 }
             }
