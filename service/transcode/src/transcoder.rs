@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::metadata::HeaderFilter;
 use crate::openapi::{self, About, Documents};
 use crate::options::ErrorShape;
-use crate::route::{RouteError, RouteInfo, Routes, Sources};
+use crate::route::{Found, RouteError, RouteInfo, Routes, Sources};
 use crate::validate::{Engine, RuleError, Validator};
 use crate::websocket::Sockets;
 
@@ -203,6 +203,15 @@ impl Transcoder {
     /// Every HTTP route, in the order of the descriptors.
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo<'_>> {
         self.shared.routes.all().iter().map(|route| route.info())
+    }
+
+    /// The route that a request with this verb and this path (as it is on the wire, still escaped) takes, and so which RPC
+    /// it calls: for what decides before the call is made, such as a rate limit or an access rule of one RPC.
+    pub fn route(&self, verb: &http::Method, path: &str) -> Option<RouteInfo<'_>> {
+        match self.shared.routes.find(verb, path) {
+            Found::Route(route) => Some(route.info()),
+            Found::WrongVerb(_) | Found::Nothing => None,
+        }
     }
 
     /// The OpenAPI documents of what is served, made anew with each call.

@@ -2,6 +2,7 @@
 //!
 //!     backend plain 127.0.0.1:50051        gRPC alone, with reflection
 //!     backend transcoded 127.0.0.1:8090    gRPC, gRPC-Web and HTTP with JSON, in one process
+//!     backend descriptors set.bin          writes the descriptor set, for other transcoders
 
 use std::process::ExitCode;
 
@@ -12,8 +13,14 @@ use transcode::Transcoder;
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, address] = arguments.as_slice() else {
-        return complain("expected: backend plain|transcoded HOST:PORT");
+        return complain("expected: backend plain|transcoded HOST:PORT, or backend descriptors FILE");
     };
+    if mode == "descriptors" {
+        return match std::fs::write(address, backend::DESCRIPTORS) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("{address}: {error}")),
+        };
+    }
     let served = match TcpListener::bind(address).await {
         Ok(listener) => serve(mode, listener).await,
         Err(error) => Err(format!("{address}: {error}").into()),
@@ -31,7 +38,7 @@ async fn serve(mode: &str, listener: TcpListener) -> Result<std::convert::Infall
             let transcoder = Transcoder::new(backend::DESCRIPTORS)?;
             Ok(backend::server::serve(listener, transcoder.serve(backend::services())).await?)
         }
-        other => Err(format!("{other}: expected plain or transcoded").into()),
+        other => Err(format!("{other}: expected plain, transcoded or descriptors").into()),
     }
 }
 

@@ -104,7 +104,9 @@ fn a_verb_that_a_rule_names_is_no_part_of_a_variable() {
     let table = table(&["get: '/v1/{a}'", "get: '/v1/{a}:look'"]).unwrap();
     for (path, expected) in [("/v1/x", "M0"), ("/v1/x:look", "M1"), ("/v1/x:y", "M0"), ("/v1/x:y:look", "M1")] {
         assert_eq!(find(&table, Verb::GET, path), expected, "{path}");
+        assert_eq!(table.route(&Verb::GET, path).unwrap().method, format!("r.S/{expected}"));
     }
+    assert_eq!(table.route(&Verb::POST, "/v1/x"), None);
 }
 
 #[test]
