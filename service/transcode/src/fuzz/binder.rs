@@ -190,7 +190,7 @@ const TOKENS: [&str; 24] = [
 /// The names of the fields down to a few levels, as a query spells them.
 fn paths(descriptor: &MessageDescriptor, before: &str, depth: usize, out: &mut Vec<String>) {
     for field in descriptor.fields().take(12) {
-        let name = if out.len() % 2 == 0 { field.name().to_owned() } else { field.json_name().to_owned() };
+        let name = if out.len().is_multiple_of(2) { field.name().to_owned() } else { field.json_name().to_owned() };
         let name: String = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC).collect();
         let path = format!("{before}{}", name.replace("%5F", "_"));
         if field.is_map() {

@@ -263,7 +263,7 @@ impl<'a> Writer<'a> {
         }
         if matches!(field.label, Label::Singular { implicit: true })
             && field.unset != Unset::Default
-            && is_default(open.wire, slot)?
+            && (self.is_null(field) || is_default(open.wire, slot)?)
         {
             return Ok(());
         }
@@ -282,6 +282,12 @@ impl<'a> Writer<'a> {
             self.unset(open, field, first);
         }
         Ok(())
+    }
+
+    /// Whether the field is a `google.protobuf.NullValue`, of which every number is `null`.
+    #[inline]
+    fn is_null(&self, field: &Field) -> bool {
+        matches!(field.kind, Kind::Enum(id) if self.plans.enums[id.0 as usize].null)
     }
 
     /// Writes what stands for a field that is unset, if anything does.

@@ -21,7 +21,7 @@ pub(crate) fn timestamp_text(seconds: i64, nanos: i32) -> Option<String> {
 
 pub(crate) fn duration_text(seconds: i64, nanos: i32) -> Option<String> {
     let signs_agree = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
-    if !DURATION_SECONDS.contains(&seconds) || nanos.abs() >= 1_000_000_000 || !signs_agree {
+    if !DURATION_SECONDS.contains(&seconds) || !(-999_999_999..=999_999_999).contains(&nanos) || !signs_agree {
         return None;
     }
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
@@ -149,6 +149,9 @@ mod tests {
         for (seconds, nanos) in [(0, 0), (1, 500_000_000), (-1, -1), (0, -500), (315_576_000_000, 0)] {
             let text = duration_text(seconds, nanos);
             assert_eq!(text.as_deref().and_then(parse_duration), Some((seconds, nanos)), "{text:?}");
+        }
+        for (seconds, nanos) in [(0, i32::MIN), (0, 1_000_000_000), (1, -1), (i64::MIN, 0), (315_576_000_001, 0)] {
+            assert_eq!(duration_text(seconds, nanos), None, "{seconds} {nanos}");
         }
         for bad in ["1", "s", ".5s", "1.s", "1e3s", "315576000001s", "- 1s"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
