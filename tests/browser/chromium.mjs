@@ -37,7 +37,7 @@ export async function open(browser, server, options = {}) {
   page.on("request", (request) => {
     const url = new URL(request.url());
     // A page that is about to open has no address yet.
-    const own = [server, page.url()].filter(URL.canParse).map((address) => new URL(address).host);
+    const own = [server, page.url()].filter((address) => URL.canParse(address)).map((address) => new URL(address).host);
     if (/^(http|ws)s?:$/.test(url.protocol) && !request.isNavigationRequest() && !own.includes(url.host)) {
       complaints.push(`asked ${url}`);
     }

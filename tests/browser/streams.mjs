@@ -93,18 +93,22 @@ claim("a WebSocket is told which bound a text is beyond", async () => {
 });
 
 claim("a page of elsewhere gets no socket", async () => {
-  const { code, heard } = await page.evaluate(async (url) => {
+  const refused = new Promise((resolve) => {
+    page.once("websocket", (socket) => socket.once("socketerror", resolve));
+  });
+  const code = await page.evaluate((url) => {
     // A frame without an origin of its own, as one of another site would be to the server.
     const frame = document.createElement("iframe");
     frame.sandbox = "allow-scripts";
-    const script = `new WebSocket("${url}").onclose = ({ code }) => parent.postMessage({ code, heard: [] }, "*")`;
-    frame.srcdoc = `<script>${script}<\/script>`;
+    frame.srcdoc = `<script>new WebSocket("${url}").onclose = ({ code }) => parent.postMessage(code, "*")<\/script>`;
     const told = new Promise((resolve) => addEventListener("message", ({ data }) => resolve(data), { once: true }));
     document.body.append(frame);
     return told;
   }, `${hello.replace("http", "ws")}/v1/conversation`);
-  assert.deepEqual([code, heard], [1006, []]);
-  assert.match(complaints.pop(), /403/);
+  assert.equal(code, 1006);
+  assert.match(await refused, /403/);
+  // Chromium may say so too.
+  complaints.splice(0, complaints.length, ...complaints.filter((said) => !/WebSocket.*403/.test(said)));
 });
 
 claim("the page has nothing to complain of", async () => {
