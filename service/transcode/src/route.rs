@@ -5,6 +5,7 @@
 mod event_fields;
 pub(crate) mod field_path;
 mod rule;
+mod segment_hash;
 #[cfg(feature = "service-config")]
 mod service_config;
 mod template;

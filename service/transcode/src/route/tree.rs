@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method as Verb;
 
+use super::segment_hash::SegmentHash;
 use super::template::{Piece, decode};
 use super::{Found, Route, RouteError};
 
@@ -17,7 +18,7 @@ pub(super) struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, usize>,
+    literals: HashMap<Box<str>, usize, SegmentHash>,
     single: Option<usize>,
     /// Routes that go on with `**` here; those with the longest tail first.
     rest: Vec<Tail>,
@@ -201,6 +202,9 @@ impl Tree {
     }
 
     fn literal(&self, node: &Node, segment: &str) -> Option<usize> {
+        if node.literals.is_empty() {
+            return None;
+        }
         if segment.contains('%') {
             return node.literals.get(&*decode(segment).ok()?).copied();
         }
