@@ -125,6 +125,11 @@ impl Kind {
         }
     }
 
+    /// Whether its varints hold 32 bits.
+    pub(crate) const fn is_narrow(self) -> bool {
+        matches!(self, Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Enum(_))
+    }
+
     /// What is expected, for an error text.
     pub(crate) const fn expected(self) -> &'static str {
         match self {

@@ -178,8 +178,7 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             }
             let key = self.varint()?;
-            let number =
-                u32::try_from(key >> 3).ok().filter(|number| (1..1 << 29).contains(number)).ok_or(Malformed)?;
+            let number = field_number(key)?;
             let value = match key & 7 {
                 0 => Value::Varint(self.varint()?),
                 1 => Value::Fixed64(self.fixed64()?),
@@ -206,7 +205,7 @@ impl<'a> Reader<'a> {
                 return Err(Malformed);
             }
             let key = self.varint()?;
-            let number = u32::try_from(key >> 3).map_err(|_| Malformed)?;
+            let number = field_number(key)?;
             match key & 7 {
                 0 => drop(self.varint()?),
                 1 => drop(self.take(8)?),
@@ -222,6 +221,12 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// The field number in a key.
+#[inline]
+fn field_number(key: u64) -> Result<u32, Malformed> {
+    u32::try_from(key >> 3).ok().filter(|number| (1..1 << 29).contains(number)).ok_or(Malformed)
 }
 
 #[cfg(test)]

@@ -263,7 +263,7 @@ impl<'a> Writer<'a> {
         }
         if matches!(field.label, Label::Singular { implicit: true })
             && field.unset != Unset::Default
-            && (self.is_null(field) || is_default(open.wire, slot)?)
+            && (self.is_null(field) || is_default(field, open.wire, slot)?)
         {
             return Ok(());
         }

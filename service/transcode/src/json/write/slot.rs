@@ -87,8 +87,10 @@ pub(super) fn merged<'w>(
     Ok(all.into())
 }
 
-pub(super) fn is_default(wire: &[u8], slot: Slot) -> Result<bool, WriteError> {
+pub(super) fn is_default(field: &Field, wire: &[u8], slot: Slot) -> Result<bool, WriteError> {
     Ok(match value_at(wire, slot.last)? {
+        // Of a varint that is too long for 32 bits, the low ones count.
+        Value::Varint(value) if field.kind.is_narrow() => value as u32 == 0,
         Value::Varint(value) | Value::Fixed64(value) => value == 0,
         Value::Fixed32(value) => value == 0,
         Value::Bytes(bytes) => bytes.is_empty(),
