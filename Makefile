@@ -29,6 +29,7 @@ clients: ## Install the client libraries and tools that the tests use
 	scripts/install-interop
 	scripts/install-conformance
 	scripts/install-browser
+	scripts/install-openapi-tools
 
 .PHONY: check
 check: fmt clippy deny proto ## What must be clean besides the tests

@@ -18,6 +18,7 @@ mod harness;
 mod interop;
 mod lifecycle;
 mod local;
+mod openapi;
 mod pacing;
 mod round_trip;
 mod routes;

@@ -76,6 +76,18 @@ impl Client {
         Self::new("gRPC's interoperability client", &installed("interop/bin/client"))
     }
 
+    /// A tool that judges OpenAPI documents, or makes clients of them.
+    pub(crate) fn openapi(tool: &str) -> Self {
+        Self::new(tool, &installed(&format!("openapi/{tool}")))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUTF8", "1")
+    }
+
+    /// A program for Node that a test made.
+    pub(crate) fn node_program(path: &Path) -> Self {
+        Self::new(&path.display().to_string(), Path::new("node")).arg(path)
+    }
+
     /// buf, run in the top folder.
     pub(crate) fn buf() -> Self {
         Self::new("buf", &installed("python/bin/buf"))
@@ -106,6 +118,12 @@ impl Client {
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs it in this folder.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 

@@ -33,7 +33,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub(crate) use self::content::Content;
+pub(crate) use self::content::{Content, takes_forms};
 use self::fault::Fault;
 use crate::admission::{self, Gauge, Permit, Share};
 use crate::json::ReadError;

@@ -162,7 +162,7 @@ fn parameters(about: &About) -> Ordered<Parameter> {
         schema,
         example,
     };
-    let timeout = Schema { exclusive_minimum: Some(Number::from(0)), ..Schema::of(Type::Number) };
+    let timeout = Schema { minimum: Some(Number::from(0)), ..Schema::of(Type::Number) };
     let mut parameters = Ordered::from(vec![
         (
             TIMEOUT_HEADER.as_str().to_owned(),

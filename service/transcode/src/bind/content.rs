@@ -116,7 +116,7 @@ fn form(shared: &Shared, route: &Route, content_type: &HeaderValue) -> Option<Fo
 }
 
 /// Whether the body is a message with fields to be named.
-fn takes_forms(shared: &Shared, route: &Route) -> bool {
+pub(crate) fn takes_forms(shared: &Shared, route: &Route) -> bool {
     let input = route.method.input;
     route.method.accept_forms.unwrap_or(shared.config.accept_forms)
         && !route.method.client_streaming

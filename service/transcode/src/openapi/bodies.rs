@@ -9,10 +9,12 @@ use super::operations::Described;
 use super::ordered::{Json, Ordered};
 use super::schema::Schema;
 use super::{HTTP_BODY, Version};
+use crate::bind::takes_forms;
 use crate::route::{BodyPart, Route};
+use crate::transcoder::Shared;
 
 /// The body of a request; `None` where there is none.
-pub(super) fn request(messages: &Messages<'_>, described: &Described<'_>) -> Option<RequestBody> {
+pub(super) fn request(shared: &Shared, messages: &Messages<'_>, described: &Described<'_>) -> Option<RequestBody> {
     let route = described.route;
     let input = described.method.input();
     let part = match route.body {
@@ -44,10 +46,14 @@ pub(super) fn request(messages: &Messages<'_>, described: &Described<'_>) -> Opt
         stream(messages, schema)
     } else {
         let examples = examples(described, |example| example.request.as_deref());
-        Ordered::from(vec![(
-            "application/json".to_owned(),
-            MediaType { schema: Some(schema), examples, ..MediaType::default() },
-        )])
+        let media = MediaType { schema: Some(schema), examples, ..MediaType::default() };
+        let mut content = Ordered::default();
+        if takes_forms(shared, route) {
+            let schema = media.schema.clone();
+            content.push("application/x-www-form-urlencoded", MediaType { schema, ..MediaType::default() });
+        }
+        content.push_front("application/json", media);
+        content
     };
     Some(RequestBody { description, content, required: required && !route.method.client_streaming })
 }

@@ -39,6 +39,26 @@ impl Bounds {
         self.typed().is_some_and(|(kind, rules)| refuses_default(&kind, &rules))
     }
 
+    /// Puts into the schema of a field that it must be given: where absence is not told from the default value, that
+    /// value is refused.
+    pub(super) fn refuse_default(&self, field: &FieldDescriptor, schema: &mut Schema) {
+        let required = self.rules.as_ref().is_some_and(|rules| flag(rules, "required"));
+        if !required || field.supports_presence() {
+            return;
+        }
+        let least = |bound: Option<u64>| Some(bound.unwrap_or(0).max(1));
+        match schema.types.0.first() {
+            Some(Type::String) if schema.values.is_empty() => schema.min_length = least(schema.min_length),
+            Some(Type::Array) => schema.min_items = least(schema.min_items),
+            Some(Type::Object) => schema.min_properties = least(schema.min_properties),
+            Some(Type::Boolean) => schema.constant = Some(Json::of(&true)),
+            Some(Type::Integer | Type::Number) if schema.not.is_none() => {
+                schema.not = Some(Box::new(Schema { constant: Some(Json::of(&0)), ..Schema::default() }));
+            }
+            _ => {}
+        }
+    }
+
     /// The rules of the elements of a list.
     pub(super) fn items(&self) -> Self {
         self.inner("repeated", "items")

@@ -72,10 +72,12 @@ impl<'a> Messages<'a> {
                 let element = self.value(field, plan, &bounds.items(), direction);
                 let mut list = Schema::array(element.clone());
                 bounds.apply(&mut list);
+                bounds.refuse_default(field, &mut list);
                 if plan.accept_scalar { Schema::any_of(vec![element, list]) } else { list }
             }
             Label::Map => self.map(field, &bounds, direction),
         };
+        bounds.refuse_default(field, &mut schema);
         if let Some(comment) = self.comments.text(&file, field.path()) {
             let said = schema.description.take();
             schema.description = Some(comment);

@@ -142,7 +142,7 @@ impl<'a> Operations<'a> {
         }
         let more = self.about.request_headers.iter().map(|header| header.name.to_ascii_lowercase());
         parameters.extend(more.map(|name| OrReference::to("parameters", &name)));
-        let request_body = bodies::request(&self.messages, described);
+        let request_body = bodies::request(self.shared, &self.messages, described);
         let secured = !self.about.security.is_empty() && !described.openapi.public;
         let has_body = request_body.is_some();
         let mut responses = Ordered::default();

@@ -34,6 +34,10 @@ impl<T> Ordered<T> {
         self.0.push((name.into(), value));
     }
 
+    pub(super) fn push_front(&mut self, name: impl Into<String>, value: T) {
+        self.0.insert(0, (name.into(), value));
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }

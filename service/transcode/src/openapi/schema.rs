@@ -95,9 +95,6 @@ pub(super) struct Schema {
 pub(super) struct Discriminator {
     pub(super) property_name: String,
     pub(super) mapping: Ordered<String>,
-    /// What anything else is, since 3.2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) default_mapping: Option<String>,
 }
 
 /// What members besides the named ones may be.
@@ -157,6 +154,11 @@ impl Schema {
         Self { constant: Some(Json::string(text)), ..Self::of(Type::String) }
     }
 
+    /// What nothing satisfies: a member of this schema must not be there.
+    pub(super) fn never() -> Self {
+        Self { not: Some(Box::default()), ..Self::default() }
+    }
+
     pub(super) fn array(items: Schema) -> Self {
         Self { items: Some(Box::new(items)), ..Self::of(Type::Array) }
     }
@@ -174,6 +176,9 @@ impl Schema {
 
     /// The same, or `null`.
     pub(super) fn or_null(mut self) -> Self {
+        if self == Self::never() {
+            return self;
+        }
         let plain = self.reference.is_none() && self.constant.is_none() && self.one_of.is_empty();
         if plain && self.types.is_empty() && self.any_of.is_empty() && self.values.is_empty() {
             return self;

@@ -25,6 +25,8 @@ impl Object<'_> {
             // `null` stands for absence, where absence is allowed.
             Direction::Input | Direction::Text if !required => schema.or_null(),
             Direction::Output if unset == Unset::Null => schema.or_null(),
+            // A message that keeps what its schema cannot hold keeps such a `null` too.
+            Direction::Output if unset == Unset::Omit && self.plan.additional.is_some() => schema.or_null(),
             _ => schema,
         };
         let always = match (self.direction, unset) {
@@ -215,6 +217,8 @@ impl Messages<'_> {
         let names: Vec<String> =
             oneof.fields().filter_map(|field| self.plan_of(&field)).map(|field| field.name.to_string()).collect();
         let requires = |names: &[&String]| Schema {
+            // Linters want a member that is required to be named beside.
+            properties: names.iter().map(|name| ((*name).clone(), Schema::default())).collect(),
             required: names.iter().map(|name| (*name).clone()).collect(),
             ..Schema::default()
         };

@@ -2,7 +2,7 @@
 
 use prost_reflect::{FieldDescriptor, Kind as ProtoKind, MessageDescriptor};
 
-use super::{Direction, Field, Form, Json, Message, Messages, Ordered, Schema, Type, Version, bounds};
+use super::{Direction, Field, Form, Json, Message, Messages, Ordered, Schema, Type, bounds};
 use crate::json::plan::{Oneof, Union};
 use crate::openapi::schema::Discriminator;
 
@@ -49,6 +49,7 @@ impl Messages<'_> {
         let known = oneof.fields.iter().map(|&field| &*plan.fields[usize::from(field)].name);
         let schema = match chosen {
             Some(chosen) => Schema::constant(&plan.fields[usize::from(chosen)].name),
+            None if plan.additional.is_none() => Schema::never(),
             None => {
                 let known = Schema { values: known.map(Json::string).collect(), ..Schema::default() };
                 Schema { not: Some(Box::new(known)), ..Schema::of(Type::String) }
@@ -90,14 +91,15 @@ impl Messages<'_> {
             mapping.push(&*field.name, format!("#/components/schemas/{name}"));
             parts.push((name, schema));
         }
-        let required = direction.is_input()
-            && message.oneofs().any(|oneof| {
-                let first = form.fields.first().map(|&first| plan.fields[usize::from(first)].number);
-                oneof.fields().any(|field| Some(field.number()) == first) && bounds::oneof_required(&oneof)
-            });
-        let mut fallback = None;
-        if !required {
-            // No alternative at all, or, where unknown members are kept, one that the schema does not know.
+        let closed = message.oneofs().any(|oneof| {
+            let first = form.fields.first().map(|&first| plan.fields[usize::from(first)].number);
+            oneof.fields().any(|field| Some(field.number()) == first) && bounds::oneof_required(&oneof)
+        });
+        if closed {
+            chooser.discriminator = Some(Discriminator { property_name: tag.to_string(), mapping });
+        } else {
+            // No alternative at all, or, where unknown members are kept, one that the schema does not know. A
+            // discriminator has no word for that, but the constant tags tell the alternatives apart without one.
             let name = named(Some("other"));
             let mut schema = self.members(message, plan, direction, &[], Some((oneof, None)));
             schema.title = Some(format!("{} other", message.name()));
@@ -105,15 +107,10 @@ impl Messages<'_> {
                 Some(_) => "A kind that this document does not know, or none; it is passed on as it is.".to_owned(),
                 None => "None of the kinds.".to_owned(),
             });
-            if plan.additional.is_none() {
-                schema.not = Some(Box::new(Schema { required: vec![tag.to_string()], ..Schema::default() }));
-            }
             chooser.one_of.push(Schema::reference(&name));
-            fallback = (self.version == Version::V3_2).then(|| format!("#/components/schemas/{name}"));
+            chooser.any_of = std::mem::take(&mut chooser.one_of);
             parts.push((name, schema));
         }
-        chooser.discriminator =
-            Some(Discriminator { property_name: tag.to_string(), mapping, default_mapping: fallback });
         parts.insert(0, (named(None), chooser));
         parts
     }
