@@ -22,6 +22,7 @@ mod openapi;
 mod pacing;
 mod round_trip;
 mod routes;
+mod rules;
 mod secrets;
 mod sockets;
 mod support;
