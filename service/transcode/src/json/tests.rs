@@ -213,6 +213,26 @@ fn a_packed_list_of_no_elements_is_unset_and_one_of_several_is_no_scalar() {
 }
 
 #[test]
+fn a_field_path_that_json_would_read_as_another_is_not_written() {
+    let plans = plans();
+    let id = plans.message("google.protobuf.FieldMask").unwrap();
+    for (paths, expected) in [
+        (&["a_b", "c.d_e"][..], Some("\"aB,c.dE\"")),
+        (&["", "a", ""], Some("\"a\"")),
+        (&["a,b"], None),
+        (&["aB"], None),
+        (&["a_1"], None),
+        (&["a_"], None),
+        (&["a__b"], None),
+    ] {
+        let wire: Vec<u8> = paths.iter().flat_map(|path| [&[10, path.len() as u8], path.as_bytes()].concat()).collect();
+        let mut out = Vec::new();
+        let written = plans.write(id, &wire, &mut out).ok().map(|()| String::from_utf8(out).unwrap());
+        assert_eq!(written.as_deref(), expected, "{paths:?}");
+    }
+}
+
+#[test]
 fn raw_bytes_that_are_not_json_do_not_pass_the_check() {
     let plans = plans();
     let id = plans.message("c.Scalars").unwrap();

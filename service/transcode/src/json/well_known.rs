@@ -94,7 +94,8 @@ fn camel_case(path: &str) -> Option<String> {
     let mut characters = path.chars();
     while let Some(character) = characters.next() {
         match character {
-            'A'..='Z' => return None,
+            // A comma would part it in two.
+            'A'..='Z' | ',' => return None,
             '_' => match characters.next() {
                 Some(next @ 'a'..='z') => out.push(next.to_ascii_uppercase()),
                 _ => return None,
@@ -252,7 +253,10 @@ pub(super) fn write<'a>(
         WellKnown::FieldMask => {
             let mut paths = Vec::new();
             each(wire, |number, value| {
-                if let (1, Value::Bytes(path)) = (number, value) {
+                // An empty path names nothing, and between commas it would not be seen.
+                if let (1, Value::Bytes(path)) = (number, value)
+                    && !path.is_empty()
+                {
                     let path = camel_case(utf8(path)?);
                     paths.push(path.ok_or_else(|| WriteError::new("a field path has no JSON form"))?);
                 }
