@@ -40,13 +40,12 @@ async fn every_path_and_verb_has_its_answer() {
     let (_upstream, server) = world().await;
     // A path, what it allows, and the status of each verb in the order above.
     let reads: &[&str] = &["get", "head", "options"];
-    let table: [(&str, &[&str], [u16; 7]); 12] = [
+    let table: [(&str, &[&str], [u16; 7]); 11] = [
         (CHAT, &["options", "post"], [405, 405, 200, 405, 405, 405, 204]),
         ("/v1/models", reads, [200, 200, 405, 405, 405, 405, 204]),
         ("/v1/models/scripted/echo", reads, [200, 200, 405, 405, 405, 405, 204]),
         ("/v1/models/scripted%2Fecho", reads, [200, 200, 405, 405, 405, 405, 204]),
         ("/v1/models/nobody/nothing", reads, [404, 404, 405, 405, 405, 405, 204]),
-        ("/", &[], [404; 7]),
         ("/v1", &[], [404; 7]),
         ("/v1/chat", &[], [404; 7]),
         ("/v1/chat/completions/", &[], [404; 7]),
@@ -75,6 +74,20 @@ async fn every_path_and_verb_has_its_answer() {
             if status >= 400 {
                 assert_eq!(answer["error"]["type"], "invalid_request_error", "{about}: {answer}");
                 assert!(answer["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{about}: {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_about_the_api_are_read_and_nothing_else() {
+    let (_upstream, server) = world().await;
+    for path in ["/", "/docs", "/redoc", "/openapi.json", "/openapi-3.2.json"] {
+        for (verb, status) in [("GET", 200), ("HEAD", 200), ("OPTIONS", 204), ("POST", 405), ("DELETE", 405)] {
+            let exchange = ask(server.address(), verb, path, &[], b"").await;
+            assert_eq!(exchange.status(), status, "{verb} {path}");
+            if matches!(status, 204 | 405) {
+                assert_eq!(list(&exchange.head.headers, "allow"), ["get", "head", "options"], "{verb} {path}");
             }
         }
     }

@@ -27,7 +27,7 @@ const CORPUS: usize = 20_000;
 const LONGEST: usize = 4096;
 
 /// Runs `execute` on `seeds` and what they become, until the time is over. What it gives is the kind of outcome.
-fn run(name: &str, seeds: Vec<Vec<u8>>, tokens: &[Vec<u8>], mut execute: impl FnMut(&[u8]) -> u64) {
+fn run(name: &str, seeds: Vec<Vec<u8>>, pieces: &[Vec<u8>], mut execute: impl FnMut(&[u8]) -> u64) {
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let seed = std::env::var("FUZZ_SEED")
         .ok()
@@ -48,7 +48,7 @@ fn run(name: &str, seeds: Vec<Vec<u8>>, tokens: &[Vec<u8>], mut execute: impl Fn
     }
     while Instant::now() < end {
         for _ in 0..64 {
-            let input = random.mutate(&corpus, tokens, LONGEST);
+            let input = random.mutate(&corpus, pieces, LONGEST);
             if once(&input) && corpus.len() < CORPUS {
                 corpus.push(input);
             }

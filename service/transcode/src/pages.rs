@@ -178,9 +178,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        // A gRPC client that has the path wrong is answered in gRPC.
+        let grpc =
+            request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         match self.table.get(request.uri().path()) {
-            Some(page) => Either::Left(ready(Ok(page.answer(request.method(), request.headers())))),
-            None => Either::Right(self.inner.call(request)),
+            Some(page) if !grpc => Either::Left(ready(Ok(page.answer(request.method(), request.headers())))),
+            _ => Either::Right(self.inner.call(request)),
         }
     }
 }

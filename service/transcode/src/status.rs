@@ -182,7 +182,11 @@ impl<'a> OpenAiError<'a> {
                 _ => "server_error",
             },
             param: violation.map(|violation| violation.field.clone()).filter(|field| !field.is_empty()),
-            code: details.error_info().map(|info| info.reason.to_ascii_lowercase()),
+            // Where a field broke a rule, the rule is the reason.
+            code: details
+                .error_info()
+                .map(|info| info.reason.to_ascii_lowercase())
+                .or_else(|| violation.map(|violation| violation.reason.clone()).filter(|rule| !rule.is_empty())),
         }
     }
 }

@@ -80,7 +80,7 @@ impl tower_service::Service<Request<Body>> for Sink {
 #[ignore = "runs for as long as FUZZ_SECONDS says"]
 fn what_is_bound_is_a_message() {
     let mut random = Random::new(13);
-    let mut tokens: Vec<Vec<u8>> = TOKENS.iter().map(|token| token.as_bytes().to_vec()).collect();
+    let mut pieces: Vec<Vec<u8>> = PIECES.iter().map(|piece| piece.as_bytes().to_vec()).collect();
     let (mut transcoders, mut seeds) = (Vec::new(), Vec::new());
     for index in 0..SCHEMAS {
         let text = source(&mut Entropy::new(&random.bytes(300)), Shape::Canonical) + SERVICE;
@@ -107,12 +107,12 @@ fn what_is_bound_is_a_message() {
                 }
                 seeds.push([&start, query.as_bytes(), b"\n", &body].concat());
             }
-            tokens.extend(names.into_iter().map(|name| format!("&{name}=").into_bytes()));
+            pieces.extend(names.into_iter().map(|name| format!("&{name}=").into_bytes()));
         }
         transcoders.push(transcoder);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    run("binder", seeds, &tokens, |input| {
+    run("binder", seeds, &pieces, |input| {
         let [which, at, rest @ ..] = input else { return 0 };
         let transcoder = &transcoders[usize::from(*which) % transcoders.len()];
         let (verb, path, content_type, name) = ROUTES[usize::from(*at) % ROUTES.len()];
@@ -160,7 +160,7 @@ const VALUES: [&str; 16] = [
     "%22x%22",
 ];
 
-const TOKENS: [&str; 24] = [
+const PIECES: [&str; 24] = [
     "&",
     "=",
     "%",

@@ -27,7 +27,7 @@ struct Subject {
 fn nothing_breaks_the_converter() {
     let mut random = Random::new(7);
     let mut subjects = Vec::new();
-    let mut tokens: Vec<Vec<u8>> = TOKENS.iter().map(|token| token.as_bytes().to_vec()).collect();
+    let mut pieces: Vec<Vec<u8>> = PIECES.iter().map(|piece| piece.as_bytes().to_vec()).collect();
     for shape in [Shape::Canonical, Shape::Optioned] {
         for _ in 0..SCHEMAS {
             let pool = pool(&source(&mut Entropy::new(&random.bytes(300)), shape));
@@ -36,8 +36,8 @@ fn nothing_breaks_the_converter() {
                 let descriptor = pool.get_message_by_name(&format!("g.M{index}")).unwrap();
                 let id = plans.message(descriptor.full_name()).unwrap();
                 for field in descriptor.fields() {
-                    tokens.push(format!("\"{}\":", field.json_name()).into_bytes());
-                    tokens.push([field.number() << 3 | 2].iter().flat_map(|key| varint(*key)).collect());
+                    pieces.push(format!("\"{}\":", field.json_name()).into_bytes());
+                    pieces.push([field.number() << 3 | 2].iter().flat_map(|key| varint(*key)).collect());
                 }
                 subjects.push(Subject { plans: plans.clone(), id, descriptor, shape });
             }
@@ -54,14 +54,14 @@ fn nothing_breaks_the_converter() {
             seeds.push([&[index as u8, 1], &*json].concat());
         }
     }
-    run("converter", seeds, &tokens, |input| {
+    run("converter", seeds, &pieces, |input| {
         let [which, json, data @ ..] = input else { return 0 };
         let subject = &subjects[usize::from(*which) % subjects.len()];
         if json % 2 == 0 { subject.wire(data) } else { subject.json(data) }
     });
 }
 
-const TOKENS: [&str; 34] = [
+const PIECES: [&str; 34] = [
     "{",
     "}",
     "[",

@@ -27,11 +27,11 @@ fn the_matcher_finds_what_a_search_of_every_template_finds() {
             seeds.push([&[index as u8, 0], path.as_bytes()].concat());
         }
     }
-    let tokens: Vec<Vec<u8>> =
+    let pieces: Vec<Vec<u8>> =
         ["/", "a", "b", "c", ":", ":a", ":b", "%61", "%2F", "%2f", "%zz", "%", "//", "/a/b/c", "é", "%ff", "+"]
-            .map(|token| token.as_bytes().to_vec())
+            .map(|piece| piece.as_bytes().to_vec())
             .into();
-    run("matcher", seeds, &tokens, |input| {
+    run("matcher", seeds, &pieces, |input| {
         let [which, verb, path @ ..] = input else { return 0 };
         let Ok(path) = std::str::from_utf8(path) else { return 0 };
         let routes = &tables[usize::from(*which) % tables.len()].shared.routes;

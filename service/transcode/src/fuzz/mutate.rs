@@ -26,16 +26,16 @@ impl Random {
     }
 
     /// One of `corpus`, changed in a few places.
-    pub(super) fn mutate(&mut self, corpus: &[Vec<u8>], tokens: &[Vec<u8>], longest: usize) -> Vec<u8> {
+    pub(super) fn mutate(&mut self, corpus: &[Vec<u8>], pieces: &[Vec<u8>], longest: usize) -> Vec<u8> {
         let mut input = corpus[self.below(corpus.len())].clone();
         for _ in 0..=self.below(5) {
-            self.change(&mut input, corpus, tokens);
+            self.change(&mut input, corpus, pieces);
         }
         input.truncate(longest);
         input
     }
 
-    fn change(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>], tokens: &[Vec<u8>]) {
+    fn change(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>], pieces: &[Vec<u8>]) {
         let at = self.below(input.len() + 1);
         let end = at + self.below(input.len() - at + 1).min(self.below(64) + 1);
         match self.below(8) {
@@ -57,10 +57,10 @@ impl Random {
                 let edge = [0, 1, 0x7f, 0x80, 0xff, b'"', b'{', b'9'][self.below(8)];
                 input[at] = edge;
             }
-            _ if !tokens.is_empty() => {
-                let token = &tokens[self.below(tokens.len())];
+            _ if !pieces.is_empty() => {
+                let piece = &pieces[self.below(pieces.len())];
                 let until = if self.below(2) == 0 { at } else { end };
-                input.splice(at..until, token.iter().copied());
+                input.splice(at..until, piece.iter().copied());
             }
             _ => {}
         }
