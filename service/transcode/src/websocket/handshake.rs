@@ -92,10 +92,10 @@ fn accept(key: &[u8]) -> String {
     BASE64.encode(Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize())
 }
 
-/// Whether a header that is a list names this token, in whatever case.
-fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+/// Whether a header that is a list names this word, in whatever case.
+fn names(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
 }
 
 /// Whether the page was served by the host that the request is for. The scheme is not compared: behind a proxy that ends
