@@ -40,12 +40,13 @@ async fn every_path_and_verb_has_its_answer() {
     let (_upstream, server) = world().await;
     // A path, what it allows, and the status of each verb in the order above.
     let reads: &[&str] = &["get", "head", "options"];
-    let table: [(&str, &[&str], [u16; 7]); 11] = [
+    let table: [(&str, &[&str], [u16; 7]); 12] = [
         (CHAT, &["options", "post"], [405, 405, 200, 405, 405, 405, 204]),
         ("/v1/models", reads, [200, 200, 405, 405, 405, 405, 204]),
         ("/v1/models/scripted/echo", reads, [200, 200, 405, 405, 405, 405, 204]),
         ("/v1/models/scripted%2Fecho", reads, [200, 200, 405, 405, 405, 405, 204]),
         ("/v1/models/nobody/nothing", reads, [404, 404, 405, 405, 405, 405, 204]),
+        ("/docs/nothing", &[], [404; 7]),
         ("/v1", &[], [404; 7]),
         ("/v1/chat", &[], [404; 7]),
         ("/v1/chat/completions/", &[], [404; 7]),
@@ -91,6 +92,33 @@ async fn pages_about_the_api_are_read_and_nothing_else() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_pages_are_there_elsewhere_or_not_at_all_as_configured() {
+    const PAGES: [&str; 5] = ["/", "/docs", "/redoc", "/openapi.json", "/openapi-3.2.json"];
+    let upstream = Upstream::start();
+    let usual = Server::config_for(&upstream.base_url());
+    let moved = format!("{usual}[pages]\nprefix = \"/help\"\n");
+    let without = format!("{usual}[pages]\nenabled = false\n");
+    for (config, prefix) in [(&usual, Some("")), (&moved, Some("/help")), (&without, None)] {
+        let server = Server::start(config).await;
+        for page in PAGES {
+            let there = [("", prefix == Some("")), ("/help", prefix == Some("/help"))];
+            for (before, there) in there {
+                let path = format!("{before}{}", if before.is_empty() { page } else { page.trim_end_matches('/') });
+                let exchange = ask(server.address(), "GET", &path, &[], b"").await;
+                assert_eq!(exchange.status(), if there { 200 } else { 404 }, "{path} under {prefix:?}");
+                assert_eq!(exchange.header("content-security-policy").is_some(), there, "{path} under {prefix:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_that_is_no_path_is_refused_at_the_start() {
+    let (status, said) = Server::refuse("[pages]\nprefix = \"help/\"\n");
+    assert!(!status.success() && said.contains("pages.prefix") && said.contains("/help"), "{said}");
 }
 
 /// What a browser asks before it lets a page call.
