@@ -54,8 +54,11 @@ proto: clients
 	$(VENV)/bin/buf lint
 
 .PHONY: bench
-bench: ## Criterion on the converter, then the end-to-end comparison where the harness is at hand
+bench: ## Criterion on converter, validation and routes, then the comparisons with others
 	$(CARGO) bench --locked --bench converter
+	$(CARGO) bench --locked --bench validation
+	$(CARGO) bench --locked -p transcode --bench matcher
+	scripts/bench-transcoder
 	scripts/bench-end-to-end
 
 .PHONY: clean
