@@ -51,24 +51,32 @@ pub(super) fn each<'w>(
     Ok(())
 }
 
+#[inline]
 pub(super) fn value_at(wire: &[u8], at: u32) -> Result<Value<'_>, WriteError> {
     Ok(Reader::starting_at(wire, at as usize).next()?.ok_or_else(wrong_type)?.value)
 }
 
-/// The bytes of a message field. Several occurrences are merged, which on the wire is putting them end to end; another
-/// member of its oneof in between undoes those before.
+/// The bytes of a message field.
+#[inline]
 pub(super) fn merged<'w>(
     plan: &Message,
     field: &Field,
     wire: &'w [u8],
     slot: Slot,
 ) -> Result<Cow<'w, [u8]>, WriteError> {
-    if slot.count == 1 {
-        let Value::Bytes(bytes) = value_at(wire, slot.last)? else {
-            return Err(wrong_type());
-        };
-        return Ok(bytes.into());
+    if slot.count > 1 {
+        return parts(plan, field, wire, slot).map(Cow::Owned);
     }
+    match value_at(wire, slot.last)? {
+        Value::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        _ => Err(wrong_type()),
+    }
+}
+
+/// Several occurrences are merged, which on the wire is putting them end to end; another member of the oneof in between
+/// undoes those before.
+#[cold]
+fn parts(plan: &Message, field: &Field, wire: &[u8], slot: Slot) -> Result<Vec<u8>, WriteError> {
     let mut all = Vec::new();
     let mut reader = Reader::starting_at(wire, slot.first as usize);
     while let Some(found) = reader.next()? {
@@ -84,9 +92,10 @@ pub(super) fn merged<'w>(
             all.clear();
         }
     }
-    Ok(all.into())
+    Ok(all)
 }
 
+#[inline]
 pub(super) fn is_default(field: &Field, wire: &[u8], slot: Slot) -> Result<bool, WriteError> {
     Ok(match value_at(wire, slot.last)? {
         // Of a varint that is too long for 32 bits, the low ones count.
