@@ -40,11 +40,11 @@ fn about() -> About {
         licence: Some(Licence { name: "MIT License".to_owned(), identifier: Some("MIT".to_owned()) }),
         security: vec![
             ("key".to_owned(), SecurityScheme::ApiKey { header: "x-api-key".to_owned(), description: None }),
-            ("token".to_owned(), SecurityScheme::Bearer { format: Some("JWT".to_owned()), description: None }),
+            ("bearer".to_owned(), SecurityScheme::Bearer { format: Some("JWT".to_owned()), description: None }),
             (
                 "password".to_owned(),
                 SecurityScheme::OAuth2Password {
-                    token_url: "/v1/token".to_owned(),
+                    token_url: "/v1/login".to_owned(),
                     refresh_url: None,
                     scopes,
                     description: None,
@@ -224,10 +224,10 @@ fn a_stream_has_its_items_described_in_3_2_alone() {
 #[test]
 fn security_is_that_of_the_whole_unless_a_method_says_otherwise() {
     let (document, _) = documents();
-    assert_eq!(document["security"], json!([{"key": []}, {"token": []}, {"password": []}]));
+    assert_eq!(document["security"], json!([{"key": []}, {"bearer": []}, {"password": []}]));
     let operation = |path: &str, verb: &str| &document["paths"][path][verb];
     let create = operation("/v1/shelves/{shelf}/books", "post");
-    assert_eq!(create["security"], json!([{"key": []}, {"token": []}, {"password": ["books.write"]}]));
+    assert_eq!(create["security"], json!([{"key": []}, {"bearer": []}, {"password": ["books.write"]}]));
     assert!(create["responses"]["401"].is_object());
     // For everybody.
     let get = operation("/v1/books/{name}", "get");
@@ -235,7 +235,7 @@ fn security_is_that_of_the_whole_unless_a_method_says_otherwise() {
     assert!(get["responses"]["401"].is_null());
     assert!(operation("/v1/books/{name}", "delete")["security"].is_null());
     let flow = &document["components"]["securitySchemes"]["password"]["flows"]["password"];
-    assert_eq!((&flow["tokenUrl"], &flow["scopes"]), (&json!("/v1/token"), &json!({"books.write": "Change books"})));
+    assert_eq!((&flow["tokenUrl"], &flow["scopes"]), (&json!("/v1/login"), &json!({"books.write": "Change books"})));
 }
 
 #[test]
