@@ -170,7 +170,8 @@ fn parameters(about: &About) -> Ordered<Parameter> {
                 TIMEOUT_HEADER.as_str(),
                 "How many seconds the caller waits at most. After that the call is cancelled and answered with 504.",
                 timeout,
-                Some(Json::of(&30)),
+                // Swagger UI fills a form in with examples, and few want their streams cut.
+                None,
             ),
         ),
         (
