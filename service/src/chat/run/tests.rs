@@ -188,9 +188,10 @@ async fn a_caller_who_asks_for_usage_gets_it() {
 
 #[tokio::test]
 async fn a_rejected_call_is_recorded_and_asks_nobody() {
-    for (model, code) in [("", Code::InvalidArgument), ("nobody/x", Code::NotFound)] {
+    let contradiction = CreateChatCompletionRequest { top_logprobs: Some(1), ..*request("script/plain") };
+    for (request, code) in [(Box::new(contradiction), Code::InvalidArgument), (request("nobody/x"), Code::NotFound)] {
         let bench = Bench::new();
-        let status = bench.chat.complete(caller(None), request(model)).await.map(|_| ()).unwrap_err();
+        let status = bench.chat.complete(caller(None), request).await.map(|_| ()).unwrap_err();
         assert_eq!(status.code(), code);
         assert!(status.metadata().contains_key(REQUEST_ID));
         let row = bench.row().await;
