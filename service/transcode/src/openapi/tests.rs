@@ -1,5 +1,7 @@
 //! Claims about the documents, on a schema that has something of everything.
 
+use std::collections::BTreeSet;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -216,7 +218,8 @@ fn a_stream_has_its_items_described_in_3_2_alone() {
     let watch = content(&newer, "/v1/books/{name}:watch", "get");
     assert_eq!(watch["application/json"]["schema"]["type"], "array");
     let members = watch["text/event-stream"]["itemSchema"]["anyOf"][0]["properties"].as_object().unwrap();
-    assert_eq!(members.keys().collect::<Vec<_>>(), ["data", "event", "id"]);
+    // serde_json keeps the order of members or does not, as other crates of the build have it.
+    assert_eq!(members.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(["data", "event", "id"]));
     let resumes = newer["paths"]["/v1/books/{name}:watch"]["get"]["parameters"].to_string();
     assert!(resumes.contains("last-event-id"), "{resumes}");
 }
