@@ -1,7 +1,7 @@
 """What schemathesis has to be told of Sabir: rules between fields, which no schema can state, and lines of JSON.
 
-Only requests that are meant to be accepted are touched, and only where such a rule needs it. Requests that are meant to be
-refused go out as they were made.
+Requests that are meant to be accepted are touched where such a rule needs it. Those that are meant to be refused go out as they
+were made, except that none gives its call no time.
 """
 
 import json
@@ -11,20 +11,28 @@ import re
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-# Below this, a deadline passes before the answer is there, as it should.
+# Seconds. Far below, a deadline passes before the answer is there, as it should.
 ENOUGH = "30"
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    leave_time(case.headers)
     meta = case.meta
     if meta is None or meta.generation.mode != GenerationMode.POSITIVE:
         return
-    timeout = case.headers.get("x-server-timeout")
-    if timeout is not None:
-        case.headers["x-server-timeout"] = ENOUGH
     if isinstance(case.body, dict) and case.operation.path == "/v1/chat/completions":
         satisfy(case.body)
+
+
+def leave_time(headers):
+    """A deadline that is none is left as it is; one that can be read leaves time for the answer, whatever else is wrong."""
+    try:
+        timeout = float(headers.get("x-server-timeout"))
+    except (TypeError, ValueError):
+        return
+    if 0 <= timeout < float(ENOUGH):
+        headers["x-server-timeout"] = ENOUGH
 
 
 def satisfy(request):
