@@ -13,7 +13,7 @@ use super::error::{ReadError, ReadErrorKind};
 use super::plan::{Field, Kind, Label, Message, MessageId, WellKnown};
 use super::read::RAW_DEPTH;
 use super::reading::Limits;
-use super::wire::{Reader, Value, WireType};
+use super::wire::{Item, Reader, Value, WireType};
 
 /// prost decodes to this depth.
 const MAX_DEPTH: usize = 100;
@@ -69,8 +69,17 @@ impl Checker<'_> {
         let mut reader = Reader::new(wire);
         loop {
             let at = reader.position();
-            let field = match reader.next() {
-                Ok(Some(field)) => field,
+            let field = match reader.item() {
+                Ok(Some(Item::Field(field))) => field,
+                Ok(Some(Item::Group(number))) => match plan.field_index(number).map(|index| &plan.fields[index]) {
+                    Some(known) if !known.group => {
+                        let mut fault =
+                            Fault::new(format!("the wire type is wrong, expected {}", known.kind.expected()));
+                        fault.path.push(known.name.to_string());
+                        return Err(fault);
+                    }
+                    _ => continue,
+                },
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Fault::new(error.to_string())),
             };

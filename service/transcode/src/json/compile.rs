@@ -148,6 +148,7 @@ impl Compiler {
             proto_name: descriptor.name().into(),
             kind,
             label,
+            group: descriptor.is_group(),
             unset: options.unset,
             raw: options.raw,
             accept_scalar: options.accept_scalar,

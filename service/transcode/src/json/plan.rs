@@ -72,6 +72,8 @@ pub(crate) struct Field {
     pub(crate) proto_name: Box<str>,
     pub(crate) kind: Kind,
     pub(crate) label: Label,
+    /// A group of proto2, which is passed over.
+    pub(crate) group: bool,
     pub(crate) unset: Unset,
     /// The text is JSON, verbatim.
     pub(crate) raw: bool,

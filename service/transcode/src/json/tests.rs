@@ -233,6 +233,17 @@ fn a_field_path_that_json_would_read_as_another_is_not_written() {
 }
 
 #[test]
+fn a_group_is_skipped_unless_it_stands_for_a_field_that_is_none() {
+    let plans = plans();
+    let id = plans.message("c.Plain").unwrap();
+    let group = |number: u8| [number << 3 | 3, number << 3 | 4];
+    assert_eq!(plans.check(id, &[0xf3, 1, 0xf4, 1]).err(), None, "field 30 is not known");
+    let error = plans.check(id, &group(10)).unwrap_err();
+    assert_eq!((error.field_path(), error.message()), ("child", "the wire type is wrong, expected an object"));
+    assert!(plans.check(id, &[0xf3, 1, 0, 0xf4, 1]).is_err(), "a group holds no field of number 0");
+}
+
+#[test]
 fn raw_bytes_that_are_not_json_do_not_pass_the_check() {
     let plans = plans();
     let id = plans.message("c.Scalars").unwrap();

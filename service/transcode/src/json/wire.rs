@@ -103,6 +103,14 @@ pub(crate) enum Value<'a> {
     Fixed32(u32),
 }
 
+/// What stands in a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Item<'a> {
+    Field(Field<'a>),
+    /// A group of this number, which was skipped.
+    Group(u32),
+}
+
 /// Reads the fields of a message one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
@@ -174,27 +182,37 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         loop {
-            if self.is_empty() {
-                return Ok(None);
+            match self.item()? {
+                Some(Item::Field(field)) => return Ok(Some(field)),
+                Some(Item::Group(_)) => {}
+                None => return Ok(None),
             }
-            let key = self.varint()?;
-            let number = field_number(key)?;
-            let value = match key & 7 {
-                0 => Value::Varint(self.varint()?),
-                1 => Value::Fixed64(self.fixed64()?),
-                2 => {
-                    let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-                    Value::Bytes(self.take(length)?)
-                }
-                3 => {
-                    self.skip_group(number)?;
-                    continue;
-                }
-                5 => Value::Fixed32(self.fixed32()?),
-                _ => return Err(Malformed),
-            };
-            return Ok(Some(Field { number, value }));
         }
+    }
+
+    /// The next field or group, or `None` at the end.
+    #[inline]
+    pub(crate) fn item(&mut self) -> Result<Option<Item<'a>>, Malformed> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let key = self.varint()?;
+        let number = field_number(key)?;
+        let value = match key & 7 {
+            0 => Value::Varint(self.varint()?),
+            1 => Value::Fixed64(self.fixed64()?),
+            2 => {
+                let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
+                Value::Bytes(self.take(length)?)
+            }
+            3 => {
+                self.skip_group(number)?;
+                return Ok(Some(Item::Group(number)));
+            }
+            5 => Value::Fixed32(self.fixed32()?),
+            _ => return Err(Malformed),
+        };
+        Ok(Some(Item::Field(Field { number, value })))
     }
 
     /// Skips to the end of the group `number`, nested groups included, without recursion.
