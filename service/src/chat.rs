@@ -10,9 +10,12 @@ mod meter;
 mod relay;
 mod run;
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use sabir_store::Protocol;
+
+use crate::auth::Principal;
 
 pub(crate) use check::Violation;
 pub(crate) use failure::Failure;
@@ -26,8 +29,10 @@ pub(crate) const REQUEST_ID: &str = "sabir-request-id";
 pub(crate) const MODEL_USED: &str = "sabir-model-used";
 
 /// What is known about a call besides its message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
+    /// Who it is.
+    pub(crate) principal: Arc<Principal>,
     /// The protocol it came by.
     pub(crate) protocol: Protocol,
     /// When it came, for durations.
@@ -40,8 +45,8 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// A caller whose request has arrived now.
-    pub(crate) fn now(protocol: Protocol, deadline: Option<Instant>) -> Self {
-        Self { protocol, received: Instant::now(), received_at: SystemTime::now(), deadline }
+    pub(crate) fn now(principal: Arc<Principal>, protocol: Protocol, deadline: Option<Instant>) -> Self {
+        Self { principal, protocol, received: Instant::now(), received_at: SystemTime::now(), deadline }
     }
 
     /// Whether the call should be over.

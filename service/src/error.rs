@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sabir_providers::{UpstreamError, UpstreamErrorKind};
+use sabir_store::{StoreError, StoreErrorKind};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::auth::Refusal;
 use crate::chat::{Failure, Violation};
 use crate::upstream::UnknownModel;
 
@@ -110,6 +112,44 @@ fn reason_of(code: &str) -> Option<String> {
         && code.starts_with(|first: char| first.is_ascii_alphabetic())
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     well_formed.then(|| code.to_ascii_uppercase())
+}
+
+/// What a database's answer means to the caller of an administrative method. What the database said is for operators.
+pub(crate) fn store_status(error: &StoreError) -> Status {
+    let mut details = ErrorDetails::new();
+    match error.kind() {
+        StoreErrorKind::Unavailable => {
+            details.set_retry_info(Some(OVERLOAD_PAUSE));
+            status(Code::Unavailable, "the database is away; try again", "DATABASE_UNAVAILABLE", details)
+        }
+        StoreErrorKind::Taken => status(Code::AlreadyExists, "the name is taken", "NAME_TAKEN", details),
+        StoreErrorKind::Constraint => {
+            let message = "the change does not fit what is there: something it refers to is not, or still is";
+            status(Code::FailedPrecondition, message, "CONSTRAINT", details)
+        }
+        StoreErrorKind::Corrupt | StoreErrorKind::Schema => {
+            status(Code::Internal, "the database holds what cannot be read", "DATABASE_BROKEN", details)
+        }
+    }
+}
+
+impl From<&Refusal> for Status {
+    fn from(refusal: &Refusal) -> Self {
+        let mut details = ErrorDetails::new();
+        let (code, reason) = match refusal {
+            Refusal::Missing => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
+            Refusal::Invalid => (Code::Unauthenticated, "CREDENTIALS_INVALID"),
+            Refusal::Expired => (Code::Unauthenticated, "CREDENTIALS_EXPIRED"),
+            Refusal::Scope(_) => (Code::PermissionDenied, "SCOPE_MISSING"),
+            Refusal::Undeclared => (Code::PermissionDenied, "METHOD_CLOSED"),
+            Refusal::Unavailable => (Code::Unavailable, "IDENTITY_UNAVAILABLE"),
+            Refusal::TooManyAttempts { retry_after } => {
+                details.set_retry_info(Some(*retry_after));
+                (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS")
+            }
+        };
+        status(code, &refusal.to_string(), reason, details)
+    }
 }
 
 fn status(code: Code, message: &str, reason: &str, mut details: ErrorDetails) -> Status {

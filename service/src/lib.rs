@@ -17,6 +17,7 @@ pub mod upstream;
 
 mod about;
 mod api;
+mod auth;
 mod banner;
 mod chat;
 mod error;

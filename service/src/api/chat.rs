@@ -1,10 +1,13 @@
 //! `sabir.v1.Chat`.
 
+use std::sync::Arc;
+
 use sabir_proto::v1::chat_server;
 use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
 use sabir_store::Protocol;
 use tonic::{Request, Response, Status};
 
+use crate::auth::Principal;
 use crate::chat::{Answer, Caller, Chat, Relay};
 
 /// Serves chat calls.
@@ -26,7 +29,8 @@ fn caller<T>(request: &Request<T>) -> Caller {
         Some(transcode::Protocol::GrpcWeb) => Protocol::GrpcWeb,
         Some(transcode::Protocol::Grpc) | None => Protocol::Grpc,
     };
-    Caller::now(protocol, request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0))
+    let principal = request.extensions().get::<Arc<Principal>>().cloned().unwrap_or_else(Principal::open);
+    Caller::now(principal, protocol, request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0))
 }
 
 #[tonic::async_trait]

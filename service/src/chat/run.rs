@@ -54,9 +54,10 @@ impl Chat {
         caller: Caller,
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<ChatCompletion>, Status> {
+        let deadline = caller.deadline;
         let (mut ledger, target) = self.begin(caller, &request, false).await?;
-        let call = ChatCall { model: target.model.clone(), request, deadline: caller.deadline };
-        match answered(caller.deadline, &target, target.upstream.chat(call)).await {
+        let call = ChatCall { model: target.model.clone(), request, deadline };
+        match answered(deadline, &target, target.upstream.chat(call)).await {
             Ok(answer) => {
                 ledger.completion(&answer);
                 ledger.finish();
@@ -76,13 +77,14 @@ impl Chat {
         caller: Caller,
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<Relay>, Status> {
+        let deadline = caller.deadline;
         let (mut ledger, target) = self.begin(caller, &request, true).await?;
         let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());
-        let call = ChatCall { model: target.model.clone(), request, deadline: caller.deadline };
-        match answered(caller.deadline, &target, target.upstream.stream_chat(call)).await {
+        let call = ChatCall { model: target.model.clone(), request, deadline };
+        match answered(deadline, &target, target.upstream.stream_chat(call)).await {
             Ok(chunks) => Ok(Answer {
                 headers: headers(&ledger, &target),
-                body: Relay::new(chunks, ledger, target.provider, wants_usage, caller.deadline),
+                body: Relay::new(chunks, ledger, target.provider, wants_usage, deadline),
             }),
             Err(failure) => Err(ledger.fail(&failure)),
         }

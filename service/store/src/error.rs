@@ -8,6 +8,8 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The database refuses the row itself. The same row will be refused again.
     Constraint,
+    /// A name that must be one of a kind is another row's already.
+    Taken,
     /// What is stored cannot be read back, or the file is no database.
     Corrupt,
     /// The database has another schema than this program knows.

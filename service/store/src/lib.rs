@@ -3,14 +3,24 @@
 //! Nothing here knows a database, a protocol or a request. The database crates beside this one implement the traits,
 //! and all of them pass the same suite ([`conformance`], behind the feature of that name).
 
+mod audit;
 mod batch;
+mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod identity;
+mod page;
+mod subject;
 mod usage;
 
+pub use audit::{AuditEntry, AuditFilter, AuditStore};
 pub use batch::{BatchConfig, UsagePermit, UsageWriter};
+pub use change::{ChangeStore, Generations};
 pub use error::{StoreError, StoreErrorKind};
+pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, User};
+pub use page::Page;
+pub use subject::Subject;
 pub use usage::{
     Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageRow, UsageStore, unix_micros,
 };

@@ -122,7 +122,7 @@ impl Bench {
 }
 
 fn caller(limit: Option<Duration>) -> Caller {
-    Caller::now(Protocol::Grpc, limit.map(|limit| std::time::Instant::now() + limit))
+    Caller::now(crate::auth::Principal::open(), Protocol::Grpc, limit.map(|limit| std::time::Instant::now() + limit))
 }
 
 fn request(model: &str) -> Box<CreateChatCompletionRequest> {

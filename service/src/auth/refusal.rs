@@ -1,0 +1,34 @@
+//! Why a caller is not let in. What the caller is told never says which part of a credential was wrong.
+
+use std::time::Duration;
+
+use super::Scope;
+
+/// Why a call is refused before its body is read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// There is no credential, and one is needed. UNAUTHENTICATED, 401.
+    #[error("authentication is needed: send `authorization: Bearer` with an API key or a token")]
+    Missing,
+    /// The credential is not one that is accepted: unknown, malformed, revoked, of another issuer. UNAUTHENTICATED, 401.
+    #[error("the API key or token is not valid")]
+    Invalid,
+    /// The credential was valid once. UNAUTHENTICATED, 401.
+    #[error("the API key or token has expired")]
+    Expired,
+    /// The principal may not call this method. PERMISSION_DENIED, 403.
+    #[error("this needs the scope `{}`", .0.name())]
+    Scope(Scope),
+    /// Nobody may call this method: it declares no scope. PERMISSION_DENIED, 403.
+    #[error("this method is not open to anybody")]
+    Undeclared,
+    /// Whether the credential is valid cannot be found out now. UNAVAILABLE, 503.
+    #[error("who you are cannot be checked now; try again")]
+    Unavailable,
+    /// Too many attempts failed. RESOURCE_EXHAUSTED, 429.
+    #[error("too many attempts; try again later")]
+    TooManyAttempts {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+}
