@@ -1,0 +1,1 @@
+//! A dependency graph for each request.
