@@ -83,6 +83,16 @@ async fn a_chat_streams_over_a_socket_and_says_how_it_ended() {
 }
 
 #[tokio::test]
+async fn the_bounds_in_the_contract_are_held_over_a_socket_too() {
+    let (upstream, server) = world().await;
+    let call = Call::say("scripted/echo", "Hi").with(|_| {}, serde_json::json!({"temperature": 2.5}));
+    let (texts, code) = Socket::open(&server, &call).await.rest().await;
+    assert_eq!((texts.len(), code), (1, 1007), "{texts:?}");
+    assert_eq!(texts[0]["@error"]["param"], "temperature", "{texts:?}");
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_its_socket_ends_the_upstream_call() {
     let (upstream, server) = world().await;
     upstream.script("long", script::paced(400, Duration::from_millis(5)));

@@ -54,11 +54,14 @@ fn parse_grpc(text: &str) -> Option<Duration> {
     })
 }
 
+/// A number as JSON has it. One that no duration can hold is beyond [`LONGEST`] all the same.
 fn parse_seconds(text: &str) -> Option<Duration> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    // Rust reads `inf` and `nan` too.
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) {
         return None;
     }
-    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+    let seconds: f64 = text.parse().ok()?;
+    Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).ok()
 }
 
 /// A timeout as `grpc-timeout` has it: in the finest unit that eight digits can hold, so that little is lost of it.
@@ -108,6 +111,14 @@ mod tests {
     }
 
     #[test]
+    fn seconds_are_any_number_of_json() {
+        for (text, seconds) in [("0", 0.0), ("1.5", 1.5), ("25e-2", 0.25), ("1E+3", 1e3)] {
+            assert_eq!(parse_seconds(text), Some(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        assert_eq!(parse_seconds("1.4e+308"), Some(LONGEST));
+    }
+
+    #[test]
     fn malformed_timeouts_are_refused() {
         for (name, text) in [
             (GRPC_TIMEOUT, "10"),
@@ -116,7 +127,9 @@ mod tests {
             (GRPC_TIMEOUT, "-1S"),
             (TIMEOUT_HEADER, "soon"),
             (TIMEOUT_HEADER, "-1"),
-            (TIMEOUT_HEADER, "1e9"),
+            (TIMEOUT_HEADER, "inf"),
+            (TIMEOUT_HEADER, "nan"),
+            (TIMEOUT_HEADER, "1e"),
             (TIMEOUT_HEADER, ""),
         ] {
             let headers = HeaderMap::from_iter([(name.clone(), text.parse().unwrap())]);
