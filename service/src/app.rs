@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use sabir_proto::FILE_DESCRIPTOR_SET;
 use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::models_server::ModelsServer;
-use sabir_store::{StoreError, UsageStore, UsageWriter};
+use sabir_store::{ChangeWatch, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -89,9 +89,10 @@ impl Ended {
 /// Whatever keeps it from starting. Nothing listens then.
 pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
     let store = config.database.open().await?;
+    let _changes = ChangeWatch::start(Arc::clone(&store) as _).await?;
     let transcoder = transcoder(config)?;
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
-    let usage = UsageWriter::start(Arc::clone(&store) as Arc<dyn UsageStore>, config.usage.clone());
+    let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
     let readiness = Readiness::default();
     let health = HealthReporter::new();
     let services = services(config, &registry, &usage, &health).await?;
@@ -110,7 +111,8 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let calls = calls.and_cut(cut_sockets);
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
-    store.close().await;
+    // Everything is written; a database that cannot even say goodbye changes nothing.
+    let _ = store.close().await;
     tracing::info!(?calls, unwritten_rows, "stopped");
     Ok(Ended { calls, unwritten_rows })
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sabir_store::{BatchConfig, StoreError};
-use sabir_store_sqlite::SqliteStore;
+use sabir_store::{BatchConfig, Store, StoreError};
 
 use crate::config::Section;
 
@@ -47,8 +46,9 @@ impl Config {
     ///
     /// # Errors
     /// What the database says; the message names the file and the way out.
-    pub(crate) async fn open(&self) -> Result<Arc<SqliteStore>, StoreError> {
-        sabir_store_sqlite::open(&self.url, sabir_store_sqlite::Config::default()).await.map(Arc::new)
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let store = sabir_store_sqlite::open(&self.url, sabir_store_sqlite::Config::default()).await?;
+        Ok(Arc::new(store))
     }
 }
 

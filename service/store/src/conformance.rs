@@ -1,8 +1,12 @@
-//! The suite that every database passes. A database crate calls [`usage_store`] from one of its tests with a way to get
-//! an empty store; whatever the claims below say then holds for all of them.
+//! The suite that every database passes. A database crate calls [`usage_store`] and the others from its tests with a way
+//! to get an empty store; whatever the claims below say then holds for all of them.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod identity;
+
 use std::{future::Future, sync::Arc};
+
+pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
 
 use crate::{BatchConfig, Operation, Outcome, Protocol, TokenSource, UsageFilter, UsageRow, UsageStore, UsageWriter};
 

@@ -137,7 +137,7 @@ pub trait IdentityStore: Send + Sync {
     /// Replaces what can change of a key: `name`, `scopes`, `models`, `expires_at_micros`, `revoked_at_micros`.
     fn update_key<'a>(&'a self, key: &'a ApiKey, audit: &'a AuditEntry) -> StoreFuture<'a, bool>;
     /// Puts `new` in the place of `old`, which is refused from `old_until_micros` on. Answers false if there is no such
-    /// key, or if it is revoked.
+    /// key, or if it is revoked or has been rotated already.
     fn rotate_key<'a>(
         &'a self,
         old: Uuid,
@@ -145,4 +145,8 @@ pub trait IdentityStore: Send + Sync {
         new: &'a ApiKey,
         audit: &'a AuditEntry,
     ) -> StoreFuture<'a, bool>;
+
+    /// The secret that the hashes of keys are made with, where none is configured. If there is none yet, `candidate`
+    /// becomes it; whichever of several replicas comes first decides for all.
+    fn hash_secret<'a>(&'a self, candidate: &'a [u8; 32]) -> StoreFuture<'a, [u8; 32]>;
 }

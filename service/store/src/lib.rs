@@ -11,15 +11,17 @@ pub mod conformance;
 mod error;
 mod identity;
 mod page;
+mod store;
 mod subject;
 mod usage;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore};
 pub use batch::{BatchConfig, UsagePermit, UsageWriter};
-pub use change::{ChangeStore, Generations};
+pub use change::{ChangeStore, ChangeWatch, Generations, Topic};
 pub use error::{StoreError, StoreErrorKind};
 pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, User};
 pub use page::Page;
+pub use store::Store;
 pub use subject::Subject;
 pub use usage::{
     Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageRow, UsageStore, unix_micros,

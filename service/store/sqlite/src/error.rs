@@ -10,6 +10,8 @@ const ERROR: i32 = 1;
 const CORRUPT: i32 = 11;
 const CONSTRAINT: i32 = 19;
 const MISMATCH: i32 = 20;
+/// The extended result code of a value that another row has where each must have its own.
+const CONSTRAINT_UNIQUE: &str = "2067";
 
 /// SQLite's primary result code, if the trouble came from SQLite.
 pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
@@ -19,7 +21,9 @@ pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
 
 /// The store's error for a failed action, such as "writing usage rows".
 pub(crate) fn store_error(action: &str, error: &sqlx::Error) -> StoreError {
+    let unique = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == CONSTRAINT_UNIQUE);
     let kind = match (result_code(error), error) {
+        _ if unique => StoreErrorKind::Taken,
         (Some(CONSTRAINT | MISMATCH), _) => StoreErrorKind::Constraint,
         (Some(CORRUPT | NOTADB), _) => StoreErrorKind::Corrupt,
         // At run time this is a missing table or column: the queries themselves are checked when they are built.

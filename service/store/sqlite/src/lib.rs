@@ -8,14 +8,18 @@
 //!
 //! ```sh
 //! cat migrations/*.sql | sqlite3 /tmp/schema.db
-//! touch src/usage.rs
+//! touch src/lib.rs
 //! SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/.sqlx" SABIR_STORE_SQLITE_URL=sqlite:/tmp/schema.db cargo check
 //! ```
 
+mod audit;
+mod change;
 mod error;
+mod identity;
 mod open;
 mod usage;
 
+use sabir_store::{Store, StoreFuture};
 use sqlx::SqlitePool;
 
 pub use open::{Config, open};
@@ -35,5 +39,14 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    fn close(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            Self::close(self).await;
+            Ok(())
+        })
     }
 }

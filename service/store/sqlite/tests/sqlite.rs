@@ -23,13 +23,14 @@ async fn shell(path: &Path) -> SqliteConnection {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_passes_the_suite_of_all_stores() {
     let folders = std::sync::Mutex::new(Vec::new());
-    conformance::usage_store(async || {
+    let fresh = async || {
         let folder = tempdir().unwrap();
         let store = open_in(&folder).await;
         folders.lock().unwrap().push(folder);
         store
-    })
-    .await;
+    };
+    conformance::usage_store(fresh).await;
+    conformance::identity_store(fresh).await;
 }
 
 #[tokio::test]
