@@ -173,8 +173,9 @@ fn dependencies(manifest: &str) -> Vec<String> {
 #[test]
 fn crates_know_only_what_they_may_know() {
     // The arrows of docs/architecture.md, as far as a manifest can break them.
-    let bans: [(&str, &[&str]); 6] = [
+    let bans: [(&str, &[&str]); 7] = [
         ("service/transcode", &["sabir"]),
+        ("service/depends", &["sabir", "transcode", "sqlx"]),
         ("service/providers", &["sabir-store", "sabir-client", "sqlx", "axum", "tonic", "tower"]),
         ("service/store", &["sabir-", "transcode", "tonic", "hyper", "http", "axum", "sqlx"]),
         ("service/store/sqlite", &["sabir-proto", "sabir-providers", "transcode", "tonic", "hyper", "http", "axum"]),
@@ -208,9 +209,30 @@ fn words(line: &str) -> BTreeSet<String> {
     words
 }
 
+/// What only a service of language models has a word for.
+const LANGUAGE_MODEL_WORDS: [&str; 9] =
+    ["llm", "llms", "chat", "model", "models", "token", "tokens", "prompt", "prompts"];
+
+/// The words of language models in a line.
+fn language_model_words(line: &str) -> impl Iterator<Item = &'static str> {
+    let words = words(line);
+    let named = LANGUAGE_MODEL_WORDS.into_iter().filter(move |word| words.contains(*word));
+    named.chain(line.to_lowercase().contains("openai").then_some("openai"))
+}
+
+#[test]
+fn dependencies_know_no_word_of_language_models() {
+    let mut found = Vec::new();
+    for path in files("service/depends") {
+        for (number, line) in text(&path).lines().enumerate() {
+            found.extend(language_model_words(line).map(|word| format!("{path}:{}: {word}", number + 1)));
+        }
+    }
+    assert_none(&found, "words that have no place in a crate for any service");
+}
+
 #[test]
 fn the_transcoder_knows_no_word_of_language_models() {
-    const WORDS: [&str; 9] = ["llm", "llms", "chat", "model", "models", "token", "tokens", "prompt", "prompts"];
     // JSON has tokens too, and the error body that other APIs have made their own is named for whom it comes from: its
     // code in the sample is the one that its inventor documents.
     let allowed = [
@@ -240,9 +262,7 @@ fn the_transcoder_knows_no_word_of_language_models() {
     for path in files("service/transcode") {
         let text = text(&path);
         for (number, line) in text.lines().enumerate() {
-            let words = words(line);
-            let named = WORDS.iter().copied().filter(|word| words.contains(*word));
-            for word in named.chain(line.to_lowercase().contains("openai").then_some("openai")) {
+            for word in language_model_words(line) {
                 let excuse = allowed.iter().position(|(allowed, file, phrase)| {
                     let file = format!("transcode/{file}");
                     let there = if file.ends_with('/') { path.contains(&file) } else { path.ends_with(&file) };
