@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod identity;
+mod tokens;
 
 use std::{future::Future, sync::Arc};
 
 pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
+pub use tokens::token_store;
 
 use crate::{BatchConfig, Operation, Outcome, Protocol, TokenSource, UsageFilter, UsageRow, UsageStore, UsageWriter};
 

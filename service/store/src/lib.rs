@@ -13,6 +13,7 @@ mod identity;
 mod page;
 mod store;
 mod subject;
+mod tokens;
 mod usage;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore};
@@ -23,6 +24,7 @@ pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, User};
 pub use page::Page;
 pub use store::Store;
 pub use subject::Subject;
+pub use tokens::{OAuthClient, RefreshFamily, Renewal, Revocation, SigningKey, TokenStore};
 pub use usage::{
     Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageRow, UsageStore, unix_micros,
 };

@@ -101,7 +101,7 @@ impl IdentityStore for SqliteStore {
 }
 
 /// Bytes of a fixed number, as a column should have them.
-fn fixed(column: &str, bytes: &[u8]) -> Result<[u8; 32], sqlx::Error> {
+pub(crate) fn fixed(column: &str, bytes: &[u8]) -> Result<[u8; 32], sqlx::Error> {
     bytes.try_into().map_err(|_| sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: format!("{} bytes where 32 should be", bytes.len()).into(),

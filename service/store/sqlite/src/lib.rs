@@ -17,6 +17,7 @@ mod change;
 mod error;
 mod identity;
 mod open;
+mod tokens;
 mod usage;
 
 use sabir_store::{Store, StoreFuture};
