@@ -9,6 +9,7 @@ mod refusal;
 mod scope;
 
 pub(crate) use password::{PasswordError, Passwords};
+pub(crate) use principal::fits;
 pub(crate) use principal::{Identity, Principal};
 pub(crate) use refusal::Refusal;
 pub(crate) use scope::{Scope, Scopes};

@@ -19,6 +19,7 @@ mod about;
 mod api;
 mod auth;
 mod banner;
+mod budget;
 mod chat;
 mod error;
 mod nearest;

@@ -95,7 +95,7 @@ impl Principal {
 
 /// Whether a pattern, where `*` stands for any text, fits the whole name. Linear in both: each `*` takes the first place
 /// where the piece after it fits.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     // A split always has a first piece.
     let Some(mut rest) = pieces.next().and_then(|first| name.strip_prefix(first)) else { return false };

@@ -5,12 +5,14 @@
 
 mod audit;
 mod batch;
+mod budget;
 mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
 mod identity;
 mod page;
+mod price;
 mod store;
 mod subject;
 mod tokens;
@@ -18,10 +20,15 @@ mod usage;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore};
 pub use batch::{BatchConfig, UsagePermit, UsageWriter};
+pub use budget::{
+    Budget, BudgetPeriod, BudgetState, BudgetStore, LeaseAnswer, LeaseBook, LeaseGrant, LeaseReport, MAX_AMOUNT_NANOS,
+    OrphanedLease, PeriodBook, Span, exchange, settle,
+};
 pub use change::{ChangeStore, ChangeWatch, Generations, Topic};
 pub use error::{StoreError, StoreErrorKind};
 pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, User};
 pub use page::Page;
+pub use price::{ImportRule, NewPrices, PriceStore, PriceVersion};
 pub use store::Store;
 pub use subject::Subject;
 pub use tokens::{OAuthClient, RefreshFamily, Renewal, Revocation, SigningKey, TokenStore};
