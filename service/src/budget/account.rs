@@ -80,7 +80,8 @@ impl Account {
     /// Begins a report: gives back what is more than `keep_at_most`, than the demand calls for and than the calls that
     /// wait need. From here on that is not spent any more, whether the report arrives or not.
     pub(crate) fn report(&mut self, needs: i64, keep_at_most: i64) -> Figures {
-        self.demand = self.asked.max(self.demand / 2);
+        // Where nothing may be kept, there is nothing to be measured either.
+        self.demand = if keep_at_most > 0 { self.asked.max(self.demand / 2) } else { 0 };
         self.asked = 0;
         let ahead = self.demand.saturating_mul(AHEAD).min(keep_at_most.max(0));
         let kept = self.free().min(needs.saturating_add(ahead));

@@ -149,11 +149,13 @@ impl Line {
         if state.gone {
             return Vec::new();
         }
+        state.waiting.retain(|waiting| !waiting.answer.is_closed());
         let needs = state.waiting.iter().fold(0_i64, |sum, waiting| sum.saturating_add(waiting.amount));
-        if needs > 0 || !state.waiting.is_empty() {
+        let waiting = !state.waiting.is_empty();
+        if waiting {
+            // The one that they wait for may be over by now.
             state.present.get_or_insert_with(|| Lease::new(now));
         }
-        let waiting = !state.waiting.is_empty();
         let present = state.present.iter_mut().filter(|lease| closing || lease.is_due(now, keep, waiting));
         let present = present.map(|lease| lease.report(self.id, self.replica, needs, now, closing));
         let mut reports: Vec<LeaseReport> = present.collect();

@@ -4,12 +4,14 @@
 //! A replica leases a part of a period's amount, spends it by itself and reports what it has spent. [`exchange`] says
 //! what one report does to the books; the databases keep them, one transaction for each report. Money is in nano-dollars.
 
+mod event;
 mod exchange;
 mod period;
 
 use uuid::Uuid;
 
-pub use exchange::{LeaseBook, PeriodBook, exchange, settle};
+pub use event::{orphan_audit, warning_audit};
+pub use exchange::{LeaseBook, PeriodBook, crossing, exchange, settle};
 pub use period::{BudgetPeriod, Span};
 
 use crate::{AuditEntry, Page, StoreFuture, Subject};

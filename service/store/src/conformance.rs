@@ -2,11 +2,13 @@
 //! to get an empty store; whatever the claims below say then holds for all of them.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod budget;
 mod identity;
 mod tokens;
 
 use std::{future::Future, sync::Arc};
 
+pub use budget::{budget_store, sample_budget, sample_report};
 pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
 pub use tokens::token_store;
 

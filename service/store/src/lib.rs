@@ -22,7 +22,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditStore};
 pub use batch::{BatchConfig, UsagePermit, UsageWriter};
 pub use budget::{
     Budget, BudgetPeriod, BudgetState, BudgetStore, LeaseAnswer, LeaseBook, LeaseGrant, LeaseReport, MAX_AMOUNT_NANOS,
-    OrphanedLease, PeriodBook, Span, exchange, settle,
+    OrphanedLease, PeriodBook, Span, crossing, exchange, orphan_audit, settle, warning_audit,
 };
 pub use change::{ChangeStore, ChangeWatch, Generations, Topic};
 pub use error::{StoreError, StoreErrorKind};

@@ -13,10 +13,12 @@
 //! ```
 
 mod audit;
+mod budget;
 mod change;
 mod error;
 mod identity;
 mod open;
+mod price;
 mod tokens;
 mod usage;
 

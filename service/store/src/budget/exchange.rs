@@ -76,6 +76,13 @@ pub fn settle(period: &mut PeriodBook, lease: &mut LeaseBook) -> i64 {
     unproven
 }
 
+/// The thresholds that a period has reached, of these percents of an amount.
+pub fn crossing<'a>(percents: &'a [u8], amount: i64, period: &PeriodBook) -> impl Iterator<Item = u8> + use<'a> {
+    let reached = i128::from(period.spent_nanos) * 100;
+    let amount = i128::from(amount.max(1));
+    percents.iter().copied().filter(move |percent| i128::from(*percent) * amount <= reached)
+}
+
 fn move_by(total: &mut i64, from: i64, to: i64) {
     *total = total.saturating_add(to.saturating_sub(from));
 }
