@@ -24,14 +24,15 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
 use crate::api::{ChatApi, ModelsApi};
+use crate::auth::{Access, AccessError, AuthLayer, Authenticator, DocsLayer, Policy};
 use crate::banner;
 use crate::chat::{Chat, MODEL_USED, REQUEST_ID};
 use crate::config::Config;
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
 use crate::upstream::{BuildError, Registry};
 
-/// Headers of our own that web pages may read.
-const EXPOSED: [&str; 2] = [MODEL_USED, REQUEST_ID];
+/// Headers beside the protocols' own that web pages may read.
+const EXPOSED: [&str; 3] = [MODEL_USED, REQUEST_ID, "www-authenticate"];
 
 /// How long the clients of WebSockets may take to close them when the server does.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The contract cannot be served over HTTP.
     #[error("the contract cannot be served over HTTP: {0}")]
     Transcoder(#[from] transcode::BuildError),
+    /// The contract asks its callers for what there is not.
+    #[error("the contract cannot be enforced: {0}")]
+    Access(#[from] AccessError),
     /// The pages about the contract cannot be made.
     #[error("the documentation cannot be shown: {0}")]
     Pages(#[from] PagesError),
@@ -89,15 +93,18 @@ impl Ended {
 /// Whatever keeps it from starting. Nothing listens then.
 pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
     let store = config.database.open().await?;
-    let _changes = ChangeWatch::start(Arc::clone(&store) as _).await?;
+    let changes = ChangeWatch::start(Arc::clone(&store) as _).await?;
     let transcoder = transcoder(config)?;
+    let access = Access::new(transcoder.access(), config.auth.reflection)?;
+    let mint = config.auth.mint(&*store).await?;
+    let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access);
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
     let readiness = Readiness::default();
     let health = HealthReporter::new();
     let services = services(config, &registry, &usage, &health).await?;
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
-    let stack = stack(config, &transcoder, pages, readiness.clone(), services);
+    let stack = stack(config, &transcoder, auth, pages, readiness.clone(), services);
 
     let server = Server::bind(&config.server)?;
     let address = server.address();
@@ -206,25 +213,33 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
 fn stack(
     config: &Config,
     transcoder: &Transcoder,
+    auth: Arc<Authenticator>,
     pages: Option<PagesLayer>,
     readiness: Readiness,
     services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
 {
+    let guarded = config.auth.docs == Policy::Authenticated;
+    let guard = pages.clone().filter(|_| guarded).map(|pages| DocsLayer::new(Arc::clone(&auth), pages));
     ServiceBuilder::new()
         // 1. /livez and /readyz, before anything that could be broken or could refuse.
         .layer(ProbesLayer::new(readiness))
         // 2. CORS. It answers preflights and must see every answer, also those of requests that the rest refuses.
         .layer(CorsLayer::new(config.server.cors_origins.clone(), EXPOSED.map(HeaderName::from_static)))
-        // 3. The pages for people: `/`, /docs, /redoc and the OpenAPI documents. They need nothing of what follows.
+        // 3. Who may see the pages, where not everybody may. Browsers come to pages without the headers that calls have.
+        .option_layer(guard)
+        // 4. The pages for people: `/`, /docs, /redoc and the OpenAPI documents. They need nothing of what follows.
         .option_layer(pages)
-        // 4. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
+        // 5. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
         //    `transcode::Protocol` and `transcode::Deadline` into the request, which `api::chat` reads.
         .layer(transcoder.edge())
-        // 5. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
+        // 6. Who calls, and whether they may, from the head alone. It puts `Arc<Principal>` into the request, which the
+        //    handlers read.
+        .layer(AuthLayer::new(auth))
+        // 7. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
         //    headers alone belong between the edge and this.
         .layer(transcoder.gate())
-        // 6. The gRPC services.
+        // 8. The gRPC services.
         .service(services)
 }
 

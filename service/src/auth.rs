@@ -3,11 +3,29 @@
 //! Identity comes from the head of a request alone, before its body is read. What comes out is a [`Principal`] in the
 //! request's extensions, the same for every protocol.
 
+mod access;
+mod authenticator;
+mod cache;
+mod config;
+mod credential;
+mod docs;
+mod key;
+mod keys;
+mod layer;
 mod password;
 mod principal;
 mod refusal;
 mod scope;
 
+pub(crate) use access::Access;
+pub use access::AccessError;
+pub(crate) use authenticator::Authenticator;
+pub use config::{Config, Mode, Policy};
+pub(crate) use credential::Credential;
+pub(crate) use docs::DocsLayer;
+pub(crate) use key::{KeyMint, NewKey};
+pub(crate) use keys::Keys;
+pub(crate) use layer::AuthLayer;
 pub(crate) use password::{PasswordError, Passwords};
 pub(crate) use principal::fits;
 pub(crate) use principal::{Identity, Principal};

@@ -22,7 +22,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{pages, server, store, telemetry, upstream};
+use crate::{auth, pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -32,6 +32,8 @@ const USUAL_FILE: &str = "sabir.toml";
 pub struct Config {
     /// `[server]`.
     pub server: server::Config,
+    /// `[auth]`.
+    pub auth: auth::Config,
     /// `[pages]`.
     pub pages: pages::Config,
     /// `[log]`.
@@ -103,8 +105,10 @@ impl Config {
         let reading = Reading::new(environment);
         let config = {
             let mut root = Section::root(&reading, settings);
+            let auth = auth::Config::read(root.section("auth"));
             let config = Self {
-                server: server::Config::read(root.section("server")),
+                server: server::Config::read(root.section("server"), auth.mode),
+                auth,
                 pages: pages::Config::read(root.section("pages")),
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),

@@ -148,7 +148,12 @@ impl From<&Refusal> for Status {
                 (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS")
             }
         };
-        status(code, &refusal.to_string(), reason, details)
+        let mut status = status(code, &refusal.to_string(), reason, details);
+        // Over HTTP the metadata are headers, and RFC 9110 (section 11.6.1) wants this one.
+        if let Some(challenge) = refusal.challenge().and_then(|challenge| challenge.parse().ok()) {
+            status.metadata_mut().insert("www-authenticate", challenge);
+        }
+        status
     }
 }
 

@@ -65,6 +65,13 @@ impl Principal {
         Arc::clone(&OPEN)
     }
 
+    /// The caller of what is for everybody, where others have to say who they are: it may do nothing else.
+    pub(crate) fn nobody() -> Arc<Self> {
+        static NOBODY: LazyLock<Arc<Principal>> =
+            LazyLock::new(|| Arc::new(Principal { scopes: Scopes::default(), ..Principal::clone(&Principal::open()) }));
+        Arc::clone(&NOBODY)
+    }
+
     /// Whether the model may be asked: every list that there is has a pattern that fits the name.
     pub(crate) fn may_ask(&self, model: &str) -> bool {
         self.models.iter().all(|patterns| patterns.iter().any(|pattern| fits(pattern, model)))

@@ -32,3 +32,19 @@ pub(crate) enum Refusal {
         retry_after: Duration,
     },
 }
+
+impl Refusal {
+    /// What to authenticate with, as RFC 6750 (section 3) has it; `None` where another credential would not help.
+    pub(crate) fn challenge(&self) -> Option<String> {
+        const REALM: &str = "Bearer realm=\"sabir\"";
+        match self {
+            // Nothing was shown, so that there is nothing to say about it.
+            Self::Missing => Some(REALM.to_owned()),
+            Self::Invalid | Self::Expired => {
+                Some(format!("{REALM}, error=\"invalid_token\", error_description=\"{self}\""))
+            }
+            Self::Scope(scope) => Some(format!("{REALM}, error=\"insufficient_scope\", scope=\"{}\"", scope.name())),
+            Self::Undeclared | Self::Unavailable | Self::TooManyAttempts { .. } => None,
+        }
+    }
+}

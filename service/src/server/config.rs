@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use transcode::cors::Origins;
 
+use crate::auth::Mode;
 use crate::config::{ByteSize, Section};
 
 /// How the server listens, and its limits.
@@ -45,8 +46,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the section.
-    pub(crate) fn read(mut section: Section<'_>) -> Self {
+    /// Reads the section, with what `auth.mode` is.
+    pub(crate) fn read(mut section: Section<'_>, mode: Mode) -> Self {
         let config = Self {
             listen: section.value("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
             allow_unauthenticated: section.value("allow_unauthenticated", false),
@@ -89,13 +90,15 @@ impl Config {
                 section.problem(key, "must be more than 0");
             }
         }
-        if !config.listen.ip().is_loopback() && !config.allow_unauthenticated {
+        let exposed = !config.listen.ip().is_loopback() && mode == Mode::Open;
+        if exposed && !config.allow_unauthenticated {
             section.problem(
                 "listen",
                 format!(
-                    "{} can be reached from other machines, and this version has no authentication: everyone who \
-                     reaches it could use your models. Listen on 127.0.0.1 behind something that authenticates, or \
-                     set server.allow_unauthenticated = true (SABIR_SERVER__ALLOW_UNAUTHENTICATED=true)",
+                    "{} can be reached from other machines, and everyone who reaches it could use your models. Set \
+                     auth.mode = \"required\" (SABIR_AUTH__MODE=required), listen on 127.0.0.1 behind something that \
+                     authenticates, or set server.allow_unauthenticated = true \
+                     (SABIR_SERVER__ALLOW_UNAUTHENTICATED=true)",
                     config.listen
                 ),
             );

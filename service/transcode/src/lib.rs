@@ -36,7 +36,7 @@ pub use self::protocol::Protocol;
 pub use self::remote::{BadAddress, Remote};
 #[cfg(feature = "service-config")]
 pub use self::route::ServiceConfig;
-pub use self::route::{RouteError, RouteInfo};
+pub use self::route::{Access, RouteError, RouteInfo};
 pub use self::services::{Services, ServicesBuilder};
 pub use self::status::{code_name, http_status};
 

@@ -150,6 +150,13 @@ pub fn is_prefix(text: &str) -> bool {
     text.is_empty() || text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
 }
 
+impl PagesLayer {
+    /// Whether there is a page at this path: for a layer in front that decides who may see it.
+    pub fn has(&self, path: &str) -> bool {
+        self.table.contains_key(path)
+    }
+}
+
 impl<S> Layer<S> for PagesLayer {
     type Service = Pages<S>;
 

@@ -70,6 +70,10 @@ pub(crate) struct Method {
     /// Whether the answer is a `google.api.HttpBody`.
     pub(crate) http_body: bool,
     pub(crate) error_shape: ErrorShape,
+    /// The scopes that a caller must have been granted.
+    scopes: Vec<String>,
+    /// Whether nobody has to say who they are.
+    public: bool,
     pub(crate) limits: Limits,
     /// The calls that are open, where their number is limited.
     pub(crate) open: Option<Gauge>,
@@ -80,6 +84,18 @@ impl Method {
     pub(crate) fn full_name(&self) -> &str {
         &self.full_name
     }
+}
+
+/// Who may call an RPC, as its options declare it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access<'a> {
+    /// The path of the RPC as a gRPC request, `/package.Service/Method`: what layers behind the edge see, whatever the
+    /// protocol.
+    pub path: &'a str,
+    /// The scopes that a caller must have been granted, all of them. Neither these nor `public`: nothing is declared.
+    pub scopes: &'a [String],
+    /// Whether nobody has to say who they are.
+    pub public: bool,
 }
 
 /// Which part of the request message the HTTP body is.
@@ -237,6 +253,12 @@ impl Routes {
         Ok(Self { methods, tree })
     }
 
+    /// Who may call what, in no order.
+    pub(crate) fn access(&self) -> impl Iterator<Item = Access<'_>> {
+        let methods = self.methods.values();
+        methods.map(|method| Access { path: method.path.as_str(), scopes: &method.scopes, public: method.public })
+    }
+
     /// Every route, in the order of the descriptors.
     pub(crate) fn all(&self) -> &[Arc<Route>] {
         self.tree.all()
@@ -277,6 +299,9 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans, sources: &Sources) -> Re
     let limits = sources.overrides.get(&full_name).cloned().unwrap_or_else(|| sources.limits.of(descriptor));
     let output = message(descriptor.output().full_name())?;
     let options = options::method(descriptor);
+    if options.openapi.public && !options.openapi.scopes.is_empty() {
+        return Err(RouteError::new(&full_name, "openapi: a method that is public asks for no scopes"));
+    }
     let event_fields =
         EventFields::resolve(plans, output, &options.stream).map_err(|problem| RouteError::new(&full_name, problem))?;
     Ok(Method {
@@ -292,6 +317,8 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans, sources: &Sources) -> Re
         event_fields,
         http_body: plans.name(output) == HTTP_BODY,
         error_shape: options::service_error_shape(service),
+        scopes: options.openapi.scopes,
+        public: options.openapi.public,
         full_name,
     })
 }
@@ -319,6 +346,10 @@ fn bindings(
                     "stream_twin: {} must take the same request and stream its answer",
                     twin.full_name
                 )));
+            }
+            // Layers see the unary method's path: the body that tells the two apart has not been read then.
+            if (&twin.scopes, twin.public) != (&method.scopes, method.public) {
+                return Err(fail(format!("stream_twin: {} must be open to the same callers", twin.full_name)));
             }
             let index = plans
                 .field(method.input, &field)

@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::metadata::HeaderFilter;
 use crate::openapi::{self, About, Documents};
 use crate::options::ErrorShape;
-use crate::route::{Found, RouteError, RouteInfo, Routes, Sources};
+use crate::route::{Access, Found, RouteError, RouteInfo, Routes, Sources};
 use crate::validate::{Engine, RuleError, Validator};
 use crate::websocket::Sockets;
 
@@ -212,6 +212,14 @@ impl Transcoder {
             Found::Route(route) => Some(route.info()),
             Found::WrongVerb(_) | Found::Nothing => None,
         }
+    }
+
+    /// Who may call each RPC, as `(transcode.v1.method).openapi` declares it: for a layer between [`Transcoder::edge`] and
+    /// [`Transcoder::gate`] that enforces what the documents say. The order is not fixed.
+    ///
+    /// An RPC and its streaming twin are always open to the same callers.
+    pub fn access(&self) -> impl Iterator<Item = Access<'_>> {
+        self.shared.routes.access()
     }
 
     /// The OpenAPI documents of what is served, made anew with each call.

@@ -28,6 +28,10 @@
 //! A web page may open sockets to any server, with the cookies of that server, and no preflight is asked: pages whose
 //! origin is neither the server's own nor among [`Config::socket_origins`](crate::Config::socket_origins) get 403.
 //!
+//! A page cannot set headers either. It may offer its credential as a second subprotocol, `bearer.` in front, which
+//! layers then see as `authorization: Bearer`: `new WebSocket(url, ["transcode.json", "bearer." + credential])`. It is
+//! never chosen, so that the answer does not repeat it.
+//!
 //! A server that shuts down ends its sockets through [`Sockets`]: their calls end with UNAVAILABLE, and the close frame
 //! has 1001.
 //!
@@ -111,6 +115,7 @@ where
         return refusal.into_http(shape);
     }
     let wanted = accept::wanted(request.headers(), method, false);
+    handshake::move_credential(request.headers_mut());
     *request.method_mut() = Verb::POST;
     *request.version_mut() = Version::HTTP_2;
     if let Err(status) = metadata::of_request(request.headers_mut(), shared.config.request_headers.as_ref()) {

@@ -17,7 +17,8 @@ fn descriptors(rpcs: &str) -> Vec<u8> {
     }
     let source = format!(
         "syntax = \"proto3\"; package r; import \"google/api/annotations.proto\";
-         message M {{ string a = 1; string b = 2; }} service S {{ {rpcs} }}"
+         import \"transcode/v1/options.proto\";
+         message M {{ string a = 1; string b = 2; bool live = 3; }} service S {{ {rpcs} }}"
     );
     let mut resolver = protox::file::ChainFileResolver::new();
     resolver.add(protox::file::GoogleFileResolver::new());
@@ -171,4 +172,42 @@ fn a_service_config_takes_the_place_of_annotations() {
     assert!(error.contains("r.S/Three"), "{error}");
     let error = build("http: {rules: [{selector: r.S.One, get: '/x'}, {selector: r.S.Two, get: '/x'}]}").unwrap_err();
     assert!(error.contains("r.S/One") && error.contains("r.S/Two"), "{error}");
+}
+
+#[test]
+fn who_may_call_is_told_as_declared() {
+    let open = |options: &str| format!("option (transcode.v1.method).openapi = {{ {options} }};");
+    let rpcs = format!(
+        "rpc A(M) returns (M) {{ {} }} rpc B(M) returns (M) {{ {} }} rpc C(M) returns (M);",
+        open("scopes: ['x', 'y']"),
+        open("public: true")
+    );
+    let transcoder = Transcoder::new(&descriptors(&rpcs)).unwrap();
+    let mut access: Vec<_> =
+        transcoder.access().map(|access| (access.path.to_owned(), access.scopes.to_vec(), access.public)).collect();
+    access.sort();
+    let scopes = vec!["x".to_owned(), "y".to_owned()];
+    let expected = [("/r.S/A", scopes, false), ("/r.S/B", vec![], true), ("/r.S/C", vec![], false)];
+    assert_eq!(access, expected.map(|(path, scopes, public)| (path.to_owned(), scopes, public)));
+
+    let contradiction = format!("rpc A(M) returns (M) {{ {} }}", open("scopes: 'x' public: true"));
+    assert!(Transcoder::new(&descriptors(&contradiction)).unwrap_err().to_string().contains("asks for no scopes"));
+}
+
+#[test]
+fn a_streaming_twin_is_open_to_the_same_callers() {
+    let rpcs = |own: &str, twin: &str| {
+        format!(
+            "rpc A(M) returns (M) {{ option (google.api.http) = {{ post: '/a' body: '*' }};
+               option (transcode.v1.method) = {{ stream_twin: {{ field: 'live' method: 'B' }} openapi: {{ {own} }} }}; }}
+             rpc B(M) returns (stream M) {{ option (transcode.v1.method).openapi = {{ {twin} }}; }}"
+        )
+    };
+    let refused =
+        |own, twin| Transcoder::new(&descriptors(&rpcs(own, twin))).map(drop).map_err(|error| error.to_string());
+    refused("scopes: 'x'", "scopes: 'x'").unwrap();
+    for (own, twin) in [("scopes: 'x'", ""), ("", "scopes: 'x'"), ("public: true", "scopes: 'x'")] {
+        let problem = refused(own, twin).unwrap_err();
+        assert!(problem.contains("r.S/A") && problem.contains("same callers"), "{problem}");
+    }
 }

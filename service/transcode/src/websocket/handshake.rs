@@ -20,6 +20,9 @@ use crate::options::ErrorShape;
 /// The one subprotocol: JSON texts, as the module above describes them.
 const SUBPROTOCOL: &str = "transcode.json";
 
+/// What a subprotocol begins with that is none, but the credential of a page, which cannot set headers.
+const CREDENTIAL: &str = "bearer.";
+
 /// RFC 6455, section 1.3.
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -77,6 +80,21 @@ pub(super) fn check(request: &Request<Body>, origins: &Origins) -> Result<Respon
     Ok(response)
 }
 
+/// Puts a credential that came as a subprotocol where credentials are, unless there is one.
+pub(super) fn move_credential(headers: &mut HeaderMap) {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return;
+    }
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let credential =
+        offers.flat_map(|offers| offers.split(',')).find_map(|offer| offer.trim().strip_prefix(CREDENTIAL));
+    let value = credential.and_then(|credential| HeaderValue::try_from(format!("Bearer {credential}")).ok());
+    if let Some(mut value) = value {
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+}
+
 /// The answer to a handshake that is not.
 pub(super) fn refused(refusal: Refusal, shape: ErrorShape) -> Response<Body> {
     let mut response = refusal.into_http(shape);
@@ -115,6 +133,20 @@ mod tests {
     #[test]
     fn the_key_is_answered_as_in_the_rfc() {
         assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn a_credential_among_the_subprotocols_is_one_in_the_header() {
+        let moved = |given: &[(&'static str, &'static str)]| {
+            let pairs = given.iter().map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            let mut headers: HeaderMap = pairs.collect();
+            move_credential(&mut headers);
+            headers.get("authorization").map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(moved(&[("sec-websocket-protocol", "transcode.json, bearer.a.b-_c")]).unwrap(), "Bearer a.b-_c");
+        assert_eq!(moved(&[("sec-websocket-protocol", "transcode.json")]), None);
+        let both = [("sec-websocket-protocol", "bearer.a"), ("authorization", "Bearer b")];
+        assert_eq!(moved(&both).unwrap(), "Bearer b");
     }
 
     #[test]
