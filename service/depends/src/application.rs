@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use tower_layer::Layer;
 
 use crate::dependency::{Dependency, Key, Make, Value};
 use crate::ending::run;
 use crate::flight::Flights;
 use crate::hook::Outcome;
 use crate::scope::Hooks;
-use crate::{Context, DependsLayer, Error};
+use crate::{Context, Depends, DependsLayer, Error};
 
 /// How long a hook may take at the end of a request, unless the builder is told otherwise.
 const END_WITHIN: Duration = Duration::from_secs(30);
@@ -71,6 +72,11 @@ impl Dependencies {
     /// The layer that gives them to every request.
     pub fn layer(&self) -> DependsLayer {
         DependsLayer::new(self.clone())
+    }
+
+    /// The layer around `service`, such as tonic's `Routes` or the gRPC services behind a transcoder.
+    pub fn serve<S>(&self, service: S) -> Depends<S> {
+        self.layer().layer(service)
     }
 
     /// A dependency of the application: one that has been given to the builder, or whatever needs no request. To resolve
