@@ -1,6 +1,6 @@
 //! What the OpenAPI documents say of Sabir as a whole. What they say of each call comes from the contract.
 
-use transcode::openapi::{About, ExternalDocs, Header, Licence};
+use transcode::openapi::{About, ExternalDocs, Header, Licence, SecurityScheme};
 
 use crate::chat::{MODEL_USED, REQUEST_ID};
 
@@ -11,6 +11,10 @@ that speaks OpenAI's protocol, and a small model inside the server.
 The HTTP form is the one OpenAI documents, so that its SDKs work by setting `base_url`. The same calls are served as gRPC \
 and gRPC-Web on the same port; `x-grpc-method` names the RPC of each operation. A member that this document does not name is \
 passed on to the model's server.";
+
+const KEYS: &str = "\
+An API key of this server, which `sabir keys create` or `POST /v1/admin/keys` makes. The headers `x-api-key` and `api-key` are \
+read too. Where the server runs in open mode, calls need none.";
 
 /// Sabir, in the words of its documents.
 pub(crate) fn about() -> About {
@@ -29,6 +33,10 @@ pub(crate) fn about() -> About {
             url: "https://platform.openai.com/docs/api-reference/chat".to_owned(),
             description: Some("The API that the HTTP form is compatible with".to_owned()),
         }),
+        security: vec![(
+            "key".to_owned(),
+            SecurityScheme::Bearer { format: Some("sk-sabir-...".to_owned()), description: Some(KEYS.to_owned()) },
+        )],
         response_headers: vec![
             header(
                 REQUEST_ID,

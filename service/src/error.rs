@@ -26,6 +26,7 @@ impl From<&Failure> for Status {
         match failure {
             Failure::Invalid(violations) => invalid(violations),
             Failure::UnknownModel(unknown) => Self::from(unknown),
+            Failure::Forbidden(model) => model_forbidden(model),
             Failure::Upstream { provider, error } => upstream(provider, error),
             Failure::Deadline => {
                 status(Code::DeadlineExceeded, &failure.to_string(), "DEADLINE_EXCEEDED", ErrorDetails::new())
@@ -45,6 +46,16 @@ impl From<&UnknownModel> for Status {
         details.add_bad_request_violation("model", unknown.to_string());
         status(Code::NotFound, &unknown.to_string(), "MODEL_NOT_FOUND", details)
     }
+}
+
+/// A model that is there, for others.
+pub(crate) fn model_forbidden(model: &str) -> Status {
+    let message = format!(
+        "the model \"{model}\" may not be asked with this API key or token; GET /v1/models lists those that may"
+    );
+    let mut details = ErrorDetails::new();
+    details.add_bad_request_violation("model", &message);
+    status(Code::PermissionDenied, &message, "MODEL_NOT_ALLOWED", details)
 }
 
 /// A request that breaks rules. The message names the first; the details name all.

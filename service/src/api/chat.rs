@@ -29,7 +29,7 @@ fn caller<T>(request: &Request<T>) -> Caller {
         Some(transcode::Protocol::GrpcWeb) => Protocol::GrpcWeb,
         Some(transcode::Protocol::Grpc) | None => Protocol::Grpc,
     };
-    let principal = request.extensions().get::<Arc<Principal>>().cloned().unwrap_or_else(Principal::open);
+    let principal = request.extensions().get::<Arc<Principal>>().cloned().unwrap_or_else(Principal::nobody);
     Caller::now(principal, protocol, request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0))
 }
 

@@ -72,9 +72,10 @@ impl Principal {
         Arc::clone(&NOBODY)
     }
 
-    /// Whether the model may be asked: every list that there is has a pattern that fits the name.
-    pub(crate) fn may_ask(&self, model: &str) -> bool {
-        self.models.iter().all(|patterns| patterns.iter().any(|pattern| fits(pattern, model)))
+    /// Whether the model of these names may be asked (the one it is asked for by, and `provider/model`): every list that
+    /// there is has a pattern that fits one of them.
+    pub(crate) fn may_ask(&self, names: &[&str]) -> bool {
+        self.models.iter().all(|patterns| patterns.iter().any(|pattern| names.iter().any(|name| fits(pattern, name))))
     }
 
     /// Whose limits and budgets count for a call of this principal, the model's and everyone's apart.
@@ -149,9 +150,10 @@ mod tests {
     fn every_list_of_models_has_to_be_satisfied() {
         let lists = vec![vec!["openai/*".to_owned(), "local/*".to_owned()], vec!["*mini".to_owned()]];
         let principal = Principal { models: lists, ..Principal::clone(&Principal::open()) };
-        assert!(principal.may_ask("openai/mini"));
-        assert!(!principal.may_ask("openai/large"));
-        assert!(!principal.may_ask("azure/mini"));
-        assert!(Principal::open().may_ask("anything"));
+        assert!(principal.may_ask(&["openai/mini"]));
+        assert!(!principal.may_ask(&["openai/large"]));
+        assert!(!principal.may_ask(&["azure/mini"]));
+        assert!(principal.may_ask(&["openai/large", "mini"]), "each list may be satisfied by either name");
+        assert!(Principal::open().may_ask(&["anything"]));
     }
 }

@@ -17,6 +17,9 @@ pub(crate) enum Failure {
     /// No such model.
     #[error(transparent)]
     UnknownModel(#[from] UnknownModel),
+    /// The caller may not ask this model.
+    #[error("the caller may not ask the model \"{0}\"")]
+    Forbidden(Arc<str>),
     /// The upstream did not answer, or not in full.
     #[error("{provider}: {error}")]
     Upstream {
@@ -37,7 +40,7 @@ impl Failure {
     /// How the usage row calls it.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Invalid(_) | Self::UnknownModel(_) => Outcome::Rejected,
+            Self::Invalid(_) | Self::UnknownModel(_) | Self::Forbidden(_) => Outcome::Rejected,
             Self::Deadline => Outcome::Deadline,
             Self::Unrecordable(_) => Outcome::Failed,
             Self::Upstream { error, .. } => match error.kind {
@@ -67,7 +70,7 @@ impl Failure {
     /// Whether the caller could have known better. The others are the operator's business and are logged as warnings.
     pub(crate) fn is_the_callers(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::UnknownModel(_) | Self::Deadline => true,
+            Self::Invalid(_) | Self::UnknownModel(_) | Self::Forbidden(_) | Self::Deadline => true,
             Self::Unrecordable(_) => false,
             Self::Upstream { error, .. } => matches!(
                 error.kind,

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::Caller;
 use super::failure::Failure;
 use super::meter::Meter;
+use crate::auth::{Identity, Principal};
 use crate::upstream::Target;
 
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
@@ -60,6 +61,16 @@ impl Ledger {
     /// The call's name, as callers and logs see it.
     pub(super) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// Who asks.
+    pub(super) fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    /// The model as the caller named it.
+    pub(super) fn model_asked(&self) -> Arc<str> {
+        Arc::clone(&self.model_asked)
     }
 
     /// Notes who is being asked.
@@ -124,7 +135,7 @@ impl Ledger {
             protocol: self.caller.protocol,
             operation: Operation::Chat,
             streamed: self.streamed,
-            principal: None,
+            principal: actor(&self.caller.principal),
             model_asked: Arc::clone(&self.model_asked),
             model_used: self.model_used.take(),
             provider: self.provider.clone(),
@@ -137,6 +148,11 @@ impl Ledger {
             token_source,
         });
     }
+}
+
+/// The caller's name; nobody has one where nobody has to say who they are.
+fn actor(principal: &Principal) -> Option<Arc<str>> {
+    (principal.identity != Identity::Open).then(|| Arc::from(principal.actor()))
 }
 
 impl Drop for Ledger {

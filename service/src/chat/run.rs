@@ -114,6 +114,10 @@ impl Chat {
         }
         match self.registry.resolve(&request.model) {
             Ok(target) => {
+                if !ledger.principal().may_ask(&[&request.model, &target.full_name()]) {
+                    let model = ledger.model_asked();
+                    return Err(ledger.fail(&Failure::Forbidden(model)));
+                }
                 ledger.asking(&target);
                 Ok((ledger, target))
             }
