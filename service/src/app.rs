@@ -26,13 +26,14 @@ use crate::about::about;
 use crate::api::{ChatApi, ModelsApi};
 use crate::auth::{Access, AccessError, AuthLayer, Authenticator, DocsLayer, Policy};
 use crate::banner;
-use crate::chat::{Chat, MODEL_USED, REQUEST_ID};
+use crate::budget::{Budgets, Prices, PricesError};
+use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID};
 use crate::config::Config;
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
 use crate::upstream::{BuildError, Registry};
 
 /// Headers beside the protocols' own that web pages may read.
-const EXPOSED: [&str; 3] = [MODEL_USED, REQUEST_ID, "www-authenticate"];
+const EXPOSED: [&str; 6] = [MODEL_USED, REQUEST_ID, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, "www-authenticate"];
 
 /// How long the clients of WebSockets may take to close them when the server does.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The prices cannot be used.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
     /// The models cannot be set up.
     #[error(transparent)]
     Upstream(#[from] BuildError),
@@ -100,9 +104,12 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access);
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
+    let prices = Arc::new(Prices::open(Arc::clone(&store) as _, &config.prices).await?);
+    let budgets = config.budgets.clone();
+    let budgets = Budgets::start(Arc::clone(&store) as _, prices, changes.subscribe(), budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services = services(config, &registry, &usage, &health).await?;
+    let services = services(config, &registry, &usage, &budgets, &health).await?;
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
     let stack = stack(config, &transcoder, auth, pages, readiness.clone(), services);
 
@@ -118,6 +125,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let calls = calls.and_cut(cut_sockets);
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
+    budgets.close().await;
     // Everything is written; a database that cannot even say goodbye changes nothing.
     let _ = store.close().await;
     tracing::info!(?calls, unwritten_rows, "stopped");
@@ -146,10 +154,11 @@ async fn services(
     config: &Config,
     registry: &Arc<Registry>,
     usage: &UsageWriter,
+    budgets: &Budgets,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
     let limit = config.server.body_limit;
-    let chat = Chat::new(Arc::clone(registry), usage.clone());
+    let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone());
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
     let models = ModelsServer::new(ModelsApi::new(Arc::clone(registry)));
     health.set_serving::<ChatServer<ChatApi>>().await;

@@ -9,6 +9,8 @@
 mod account;
 mod book;
 mod config;
+#[cfg(test)]
+mod fixture;
 mod keeper;
 mod line;
 mod price;
@@ -19,6 +21,7 @@ mod table;
 pub(crate) use book::{Asked, Budgets};
 pub use config::{Config, PricesConfig, Unpriced};
 pub(crate) use price::{TokenCount, dollars};
-pub(crate) use prices::{Prices, PricesError};
+pub(crate) use prices::Prices;
+pub use prices::PricesError;
 pub(crate) use reservation::{Denied, Reservation, Standing};
 pub(crate) use table::{Change, Entry, PriceTable};

@@ -3,12 +3,14 @@
 //! It speaks messages and gRPC statuses. Which protocol the caller speaks, it only notes; how a provider is spoken to,
 //! it does not know.
 
+mod bounds;
 mod check;
 mod failure;
 mod ledger;
 mod meter;
 mod relay;
 mod run;
+mod standing;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -21,6 +23,7 @@ pub(crate) use check::Violation;
 pub(crate) use failure::Failure;
 pub(crate) use relay::Relay;
 pub(crate) use run::{Answer, Chat};
+pub(crate) use standing::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING};
 
 /// The header that names a call.
 pub(crate) const REQUEST_ID: &str = "sabir-request-id";

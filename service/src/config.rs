@@ -22,7 +22,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{auth, pages, server, store, telemetry, upstream};
+use crate::{auth, budget, pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -42,6 +42,10 @@ pub struct Config {
     pub database: store::Config,
     /// `[usage]`.
     pub usage: BatchConfig,
+    /// `[budgets]`.
+    pub budgets: budget::Config,
+    /// `[prices]`.
+    pub prices: budget::PricesConfig,
     /// `[providers]`, `[aliases]`, `[models]`, `[local]` and `[upstream]`.
     pub upstream: upstream::Config,
 }
@@ -113,6 +117,8 @@ impl Config {
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),
                 usage: store::read_usage(root.section("usage")),
+                budgets: budget::Config::read(root.section("budgets")),
+                prices: budget::PricesConfig::read(root.section("prices")),
                 upstream: upstream::Config::read(&mut root),
             };
             root.finish();

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::auth::Refusal;
+use crate::budget::Denied;
 use crate::chat::{Failure, Violation};
 use crate::upstream::UnknownModel;
 
@@ -27,6 +28,7 @@ impl From<&Failure> for Status {
             Failure::Invalid(violations) => invalid(violations),
             Failure::UnknownModel(unknown) => Self::from(unknown),
             Failure::Forbidden(model) => model_forbidden(model),
+            Failure::Budget(denied) => budget(denied),
             Failure::Upstream { provider, error } => upstream(provider, error),
             Failure::Deadline => {
                 status(Code::DeadlineExceeded, &failure.to_string(), "DEADLINE_EXCEEDED", ErrorDetails::new())
@@ -68,6 +70,29 @@ fn invalid(violations: &[Violation]) -> Status {
     let fields: Vec<FieldViolation> =
         violations.iter().map(|one| FieldViolation::new(&one.field, &one.message)).collect();
     status(Code::InvalidArgument, &message, "INVALID_REQUEST", ErrorDetails::with_bad_request(fields))
+}
+
+/// A call that there is no money for.
+fn budget(denied: &Denied) -> Status {
+    let mut details = ErrorDetails::new();
+    let message = denied.to_string();
+    match denied {
+        Denied::Spent { standing, .. } => {
+            // A budget that never begins again has no time at which to come back.
+            if standing.resets_in.is_some() {
+                details.set_retry_info(standing.resets_in);
+            }
+            // OpenAI's clients know what is spent by this code.
+            let metadata = HashMap::from([("code".to_owned(), "insufficient_quota".to_owned())]);
+            details.set_error_info("BUDGET_EXCEEDED", DOMAIN, metadata);
+            Status::with_error_details(Code::ResourceExhausted, message, details)
+        }
+        Denied::Unpriced(_) => status(Code::FailedPrecondition, &message, "MODEL_UNPRICED", details),
+        Denied::Away => {
+            details.set_retry_info(Some(OVERLOAD_PAUSE));
+            status(Code::Unavailable, &message, "BUDGET_UNAVAILABLE", details)
+        }
+    }
 }
 
 /// What an upstream's failure means to our caller.

@@ -7,6 +7,7 @@
 //! and is answered by `chat` with a model that `upstream` found for it.
 
 pub mod app;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod pages;
@@ -19,7 +20,6 @@ mod about;
 mod api;
 mod auth;
 mod banner;
-mod budget;
 mod chat;
 mod error;
 mod nearest;

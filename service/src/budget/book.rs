@@ -91,6 +91,13 @@ impl Budgets {
         Ok(Self { book, prices, closing, keeper })
     }
 
+    /// Prices and no budgets.
+    #[cfg(test)]
+    pub(super) fn without_books(prices: Arc<Prices>, config: Config) -> Self {
+        let book = Arc::new(Book::new(config));
+        Self { book, prices, closing: CancellationToken::new(), keeper: Arc::default() }
+    }
+
     /// The prices in force.
     pub(crate) fn prices(&self) -> &Arc<Prices> {
         &self.prices

@@ -101,6 +101,13 @@ impl Prices {
         Ok(prices)
     }
 
+    /// Prices that are in force already.
+    #[cfg(test)]
+    pub(super) fn fixed(store: Arc<dyn PriceStore>, table: PriceTable, version: i64) -> Self {
+        let current = RwLock::new(Arc::new(Current { version, table }));
+        Self { store, current, complained: Mutex::default() }
+    }
+
     /// Loads what is in force now.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use sabir_providers::{UpstreamError, UpstreamErrorKind};
 use sabir_store::{Outcome, StoreError};
 
 use super::check::Violation;
+use crate::budget::Denied;
 use crate::upstream::UnknownModel;
 
 /// Why a call failed.
@@ -20,6 +21,9 @@ pub(crate) enum Failure {
     /// The caller may not ask this model.
     #[error("the caller may not ask the model \"{0}\"")]
     Forbidden(Arc<str>),
+    /// There is no money for it.
+    #[error(transparent)]
+    Budget(#[from] Denied),
     /// The upstream did not answer, or not in full.
     #[error("{provider}: {error}")]
     Upstream {
@@ -40,9 +44,12 @@ impl Failure {
     /// How the usage row calls it.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Invalid(_) | Self::UnknownModel(_) | Self::Forbidden(_) => Outcome::Rejected,
+            Self::Invalid(_)
+            | Self::UnknownModel(_)
+            | Self::Forbidden(_)
+            | Self::Budget(Denied::Spent { .. } | Denied::Unpriced(_)) => Outcome::Rejected,
             Self::Deadline => Outcome::Deadline,
-            Self::Unrecordable(_) => Outcome::Failed,
+            Self::Unrecordable(_) | Self::Budget(Denied::Away) => Outcome::Failed,
             Self::Upstream { error, .. } => match error.kind {
                 UpstreamErrorKind::Unavailable
                 | UpstreamErrorKind::Timeout
@@ -70,8 +77,12 @@ impl Failure {
     /// Whether the caller could have known better. The others are the operator's business and are logged as warnings.
     pub(crate) fn is_the_callers(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::UnknownModel(_) | Self::Forbidden(_) | Self::Deadline => true,
-            Self::Unrecordable(_) => false,
+            Self::Invalid(_)
+            | Self::UnknownModel(_)
+            | Self::Forbidden(_)
+            | Self::Deadline
+            | Self::Budget(Denied::Spent { .. }) => true,
+            Self::Unrecordable(_) | Self::Budget(_) => false,
             Self::Upstream { error, .. } => matches!(
                 error.kind,
                 UpstreamErrorKind::InvalidRequest

@@ -15,7 +15,9 @@ use uuid::Uuid;
 use super::Caller;
 use super::failure::Failure;
 use super::meter::Meter;
+use super::standing;
 use crate::auth::{Identity, Principal};
+use crate::budget::{Denied, Reservation, TokenCount};
 use crate::upstream::Target;
 
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
@@ -34,6 +36,8 @@ pub(super) struct Ledger {
     provider: Option<Arc<str>>,
     first_token: Option<Instant>,
     meter: Meter,
+    /// What the call holds of its budgets, until it is charged.
+    reservation: Reservation,
 }
 
 impl Ledger {
@@ -55,6 +59,7 @@ impl Ledger {
             provider: None,
             first_token: None,
             meter: Meter::new(request),
+            reservation: Reservation::default(),
         }
     }
 
@@ -76,6 +81,16 @@ impl Ledger {
     /// Notes who is being asked.
     pub(super) fn asking(&mut self, target: &Target) {
         self.provider = Some(Arc::clone(&target.provider));
+    }
+
+    /// Holds what was reserved for the call until it ends.
+    pub(super) fn reserved(&mut self, reservation: Reservation) {
+        self.reservation = reservation;
+    }
+
+    /// How the call's budgets stand, for the headers of its answer.
+    pub(super) fn reservation(&self) -> &Reservation {
+        &self.reservation
     }
 
     /// Notes a whole answer.
@@ -105,6 +120,9 @@ impl Ledger {
         if let Ok(id) = self.id.to_string().parse() {
             status.metadata_mut().insert(super::REQUEST_ID, id);
         }
+        if let Failure::Budget(Denied::Spent { standing: spent, .. }) = failure {
+            standing::add(status.metadata_mut(), Some(*spent), false);
+        }
         if failure.is_the_callers() {
             tracing::info!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
         } else {
@@ -126,6 +144,14 @@ impl Ledger {
         let latency = self.caller.received.elapsed();
         let (tokens, token_source) = self.meter.tokens(self.provider.is_some(), outcome);
         let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let reservation = std::mem::take(&mut self.reservation);
+        let price_version = reservation.price_version();
+        let cost_nanos = reservation.settle(TokenCount {
+            prompt: tokens.prompt,
+            cached: tokens.cached,
+            completion: tokens.completion,
+            reasoning: tokens.reasoning,
+        });
         tracing::debug!(request_id = %self.id, model = %self.model_asked, %outcome, ?latency, "call ended");
         permit.record(UsageRow {
             id: self.id.into_bytes(),
@@ -146,6 +172,8 @@ impl Ledger {
             cached_tokens: tokens.cached,
             reasoning_tokens: tokens.reasoning,
             token_source,
+            cost_nanos,
+            price_version,
         });
     }
 }

@@ -124,7 +124,7 @@ impl Meter {
     }
 }
 
-fn prompt_bytes(request: &CreateChatCompletionRequest) -> usize {
+pub(super) fn prompt_bytes(request: &CreateChatCompletionRequest) -> usize {
     let messages = request.messages.iter().map(|message| {
         let content = match &message.content {
             None => 0,

@@ -1,5 +1,5 @@
-//! The story of a chat call on one screen: take a place in the usage log, check the request, resolve the model, ask it,
-//! hand on what it says, settle.
+//! The story of a chat call on one screen: take a place in the usage log, check the request, resolve the model, reserve
+//! the money, ask the model, hand on what it says, settle.
 //!
 //! Every way out of this file goes through the ledger, so that every call leaves exactly one usage row. The only
 //! exception is a call that could not get a place in the log: it asks nobody and costs nothing.
@@ -14,10 +14,13 @@ use sabir_store::{StoreError, StoreErrorKind, UsageWriter};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use super::bounds::Bounds;
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::relay::Relay;
-use super::{Caller, MODEL_USED, REQUEST_ID, check};
+use super::{Caller, MODEL_USED, REQUEST_ID, check, standing};
+use crate::auth::Principal;
+use crate::budget::{Asked, Budgets, Reservation};
 use crate::upstream::{Registry, Target};
 
 /// How long a call waits for a place in the usage log. Only a database that has fallen far behind makes it wait at all.
@@ -28,6 +31,7 @@ const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Chat {
     registry: Arc<Registry>,
     usage: UsageWriter,
+    budgets: Budgets,
 }
 
 /// An answer, and what is said beside it.
@@ -40,9 +44,9 @@ pub(crate) struct Answer<T> {
 }
 
 impl Chat {
-    /// Answers with these models and records into this log.
-    pub(crate) fn new(registry: Arc<Registry>, usage: UsageWriter) -> Self {
-        Self { registry, usage }
+    /// Answers with these models, records into this log and spends of these budgets.
+    pub(crate) fn new(registry: Arc<Registry>, usage: UsageWriter, budgets: Budgets) -> Self {
+        Self { registry, usage, budgets }
     }
 
     /// Asks for a whole answer.
@@ -107,21 +111,54 @@ impl Chat {
                 return Err(Status::from(&Failure::Unrecordable(behind)));
             }
         };
+        let principal = Arc::clone(&caller.principal);
+        let deadline = caller.deadline;
         let mut ledger = Ledger::open(permit, caller, request, streamed);
         let violations = check::check(request);
         if !violations.is_empty() {
             return Err(ledger.fail(&Failure::Invalid(violations)));
         }
-        match self.registry.resolve(&request.model) {
-            Ok(target) => {
-                if !ledger.principal().may_ask(&[&request.model, &target.full_name()]) {
-                    let model = ledger.model_asked();
-                    return Err(ledger.fail(&Failure::Forbidden(model)));
-                }
-                ledger.asking(&target);
-                Ok((ledger, target))
+        let target = match self.registry.resolve(&request.model) {
+            Ok(target) => target,
+            Err(unknown) => return Err(ledger.fail(&unknown.into())),
+        };
+        if !ledger.principal().may_ask(&[&request.model, &target.full_name()]) {
+            let model = ledger.model_asked();
+            return Err(ledger.fail(&Failure::Forbidden(model)));
+        }
+        match self.reserve(&principal, request, &target, deadline).await {
+            Ok(reservation) => ledger.reserved(reservation),
+            Err(failure) => return Err(ledger.fail(&failure)),
+        }
+        ledger.asking(&target);
+        Ok((ledger, target))
+    }
+
+    /// Reserves the most that the call can cost.
+    async fn reserve(
+        &self,
+        principal: &Principal,
+        request: &CreateChatCompletionRequest,
+        target: &Target,
+        deadline: Option<Instant>,
+    ) -> Result<Reservation, Failure> {
+        let bounds = Bounds::of(request);
+        let model = target.full_name();
+        let asked = Asked {
+            principal,
+            model_asked: &request.model,
+            model: &model,
+            prompt_tokens: bounds.prompt,
+            output_tokens: bounds.output,
+            answers: bounds.answers,
+        };
+        let reservation = self.budgets.reserve(&asked);
+        match deadline {
+            None => Ok(reservation.await?),
+            Some(deadline) => {
+                let reservation = tokio::time::timeout_at(deadline.into(), reservation).await;
+                Ok(reservation.map_err(|_| Failure::Deadline)??)
             }
-            Err(unknown) => Err(ledger.fail(&unknown.into())),
         }
     }
 }
@@ -140,7 +177,7 @@ async fn answered<T>(
 }
 
 fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
-    let mut headers = MetadataMap::with_capacity(2);
+    let mut headers = MetadataMap::with_capacity(4);
     if let Ok(id) = ledger.id().to_string().parse() {
         headers.insert(REQUEST_ID, id);
     }
@@ -148,6 +185,7 @@ fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
     if let Ok(name) = target.full_name().parse() {
         headers.insert(MODEL_USED, name);
     }
+    standing::add(&mut headers, ledger.reservation().standing(), ledger.reservation().is_unpriced());
     headers
 }
 

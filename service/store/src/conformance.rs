@@ -53,6 +53,8 @@ pub fn sample_row(number: u64) -> UsageRow {
         cached_tokens: 1_024,
         reasoning_tokens: 64,
         token_source: TokenSource::Reported,
+        cost_nanos: 525_300,
+        price_version: Some(3),
     }
 }
 
@@ -112,6 +114,10 @@ async fn rows_come_back_as_they_were_written(store: &dyn UsageStore) {
     for code in 0..=16 {
         add(&|row| row.grpc_code = code);
     }
+    add(&|row| {
+        row.cost_nanos = i64::MAX;
+        row.price_version = None;
+    });
     add(&|row| {
         row.first_token_micros = None;
         row.model_used = None;

@@ -57,6 +57,10 @@ pub struct UsageRow {
     pub reasoning_tokens: u32,
     /// Where the token counts come from.
     pub token_source: TokenSource,
+    /// What the call cost, in nano-dollars.
+    pub cost_nanos: i64,
+    /// The version of the price table by which it cost that; `None` where the model has no price.
+    pub price_version: Option<i64>,
 }
 
 /// A time as rows keep it: microseconds since the Unix epoch, negative before it.

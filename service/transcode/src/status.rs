@@ -182,10 +182,10 @@ impl<'a> OpenAiError<'a> {
                 _ => "server_error",
             },
             param: violation.map(|violation| violation.field.clone()).filter(|field| !field.is_empty()),
-            // Where a field broke a rule, the rule is the reason.
+            // An API may name what clients of this shape know the reason by. Where a field broke a rule, that is it.
             code: details
                 .error_info()
-                .map(|info| info.reason.to_ascii_lowercase())
+                .map(|info| info.metadata.get("code").cloned().unwrap_or_else(|| info.reason.to_ascii_lowercase()))
                 .or_else(|| violation.map(|violation| violation.reason.clone()).filter(|rule| !rule.is_empty())),
         }
     }
@@ -223,6 +223,17 @@ mod tests {
         let expected = serde_json::json!({"error": {"message": "no", "type": "invalid_request_error",
             "param": "messages[0].role", "code": "model_not_found"}});
         assert_eq!(openai, expected);
+    }
+
+    #[test]
+    fn a_reason_may_have_another_name_in_openais_shape() {
+        let mut details = ErrorDetails::new();
+        let metadata = std::collections::HashMap::from([("code".to_owned(), "known_by_this".to_owned())]);
+        details.set_error_info("OUR_REASON", "sabir", metadata);
+        let status = Status::with_error_details(Code::ResourceExhausted, "no", details);
+        let openai: serde_json::Value =
+            serde_json::from_slice(&body(None, ErrorShape::OpenAi, &status, StatusCode::TOO_MANY_REQUESTS)).unwrap();
+        assert_eq!(openai["error"]["code"], "known_by_this");
     }
 
     #[test]

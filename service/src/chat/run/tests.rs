@@ -97,6 +97,15 @@ impl Upstream for Script {
     }
 }
 
+/// Dollars per million tokens: 1 for the input, 2 for the output.
+const PRICES: &str =
+    r#"{"vendors": [{"provider": "script", "models": [{"model": "*", "input": "1", "output": "2"}]}]}"#;
+
+/// What a row should cost by those.
+fn cost(row: &UsageRow) -> i64 {
+    i64::from(row.prompt_tokens) * 1_000 + i64::from(row.completion_tokens) * 2_000
+}
+
 struct Bench {
     chat: Chat,
     usage: UsageWriter,
@@ -109,7 +118,7 @@ impl Bench {
         let usage = UsageWriter::start(Arc::clone(&rows) as Arc<dyn UsageStore>, BatchConfig::default());
         let provider = Provider::open("script", Arc::new(Script), "");
         let registry = Arc::new(Registry::new(vec![provider], BTreeMap::new(), None));
-        Self { chat: Chat::new(registry, usage.clone()), usage, rows }
+        Self { chat: Chat::new(registry, usage.clone(), Budgets::priced(PRICES)), usage, rows }
     }
 
     /// The one row that the calls so far have left.
@@ -117,6 +126,8 @@ impl Bench {
         assert_eq!(self.usage.close().await, 0);
         let rows = self.rows.0.lock().unwrap();
         assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_eq!(rows[0].cost_nanos, cost(&rows[0]), "{rows:?}");
+        assert_eq!(rows[0].price_version, rows[0].provider.as_ref().map(|_| 7), "{rows:?}");
         rows[0].clone()
     }
 }

@@ -66,3 +66,32 @@ CREATE TABLE price_table (
 ) STRICT;
 
 CREATE INDEX price_table_checksum ON price_table (checksum);
+
+-- What a call cost, and by which version of the price table.
+ALTER TABLE usage ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage ADD COLUMN price_version INTEGER;
+
+-- As before, with the cost in dollars.
+DROP VIEW usage_log;
+CREATE VIEW usage_log AS
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1e6, 'unixepoch') AS started_at,
+    lower(hex(id)) AS id,
+    (SELECT name FROM usage_code WHERE kind = 'protocol' AND code = protocol) AS protocol,
+    (SELECT name FROM usage_code WHERE kind = 'operation' AND code = operation) AS operation,
+    streamed,
+    principal,
+    model_asked,
+    model_used,
+    provider,
+    (SELECT name FROM usage_code WHERE kind = 'outcome' AND code = outcome) AS outcome,
+    grpc_code,
+    prompt_tokens,
+    completion_tokens,
+    cached_tokens,
+    reasoning_tokens,
+    (SELECT name FROM usage_code WHERE kind = 'token_source' AND code = token_source) AS token_source,
+    cost / 1e9 AS cost_dollars,
+    latency / 1e3 AS latency_ms,
+    first_token / 1e3 AS first_token_ms
+FROM usage;

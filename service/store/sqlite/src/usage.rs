@@ -16,7 +16,7 @@ use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 use crate::{SqliteStore, error::store_error};
 
 /// The columns in the order [`bind_row`] binds them.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "started_at",
     "id",
     "latency",
@@ -35,9 +35,11 @@ const COLUMNS: [&str; 18] = [
     "cached_tokens",
     "reasoning_tokens",
     "token_source",
+    "cost",
+    "price_version",
 ];
 
-/// How many rows one statement takes. SQLite would allow 32,766 / 18; larger statements were not cheaper per row.
+/// How many rows one statement takes. SQLite would allow 32,766 / 20; larger statements were not cheaper per row.
 const ROWS_PER_STATEMENT: usize = 64;
 
 /// One statement for any number of rows up to [`ROWS_PER_STATEMENT`], so that it is prepared once. Parameters that are
@@ -97,7 +99,7 @@ impl SqliteStore {
             StoredRow,
             "SELECT started_at, id, latency, first_token, protocol, operation, streamed, principal, model_asked,
                     model_used, provider, outcome, grpc_code, prompt_tokens, completion_tokens, cached_tokens,
-                    reasoning_tokens, token_source
+                    reasoning_tokens, token_source, cost, price_version
              FROM usage
              WHERE started_at >= ?1 AND started_at < ?2
                AND (?3 IS NULL OR principal = ?3) AND (?4 IS NULL OR model_asked = ?4)
@@ -140,6 +142,8 @@ fn bind_row(query: Insert, row: &UsageRow) -> Insert {
         .bind(row.cached_tokens)
         .bind(row.reasoning_tokens)
         .bind(row.token_source.code())
+        .bind(row.cost_nanos)
+        .bind(row.price_version)
 }
 
 /// A row as SQLite gives it.
@@ -162,6 +166,8 @@ struct StoredRow {
     cached_tokens: i64,
     reasoning_tokens: i64,
     token_source: i64,
+    cost: i64,
+    price_version: Option<i64>,
 }
 
 impl TryFrom<StoredRow> for UsageRow {
@@ -192,6 +198,8 @@ impl TryFrom<StoredRow> for UsageRow {
             cached_tokens: tokens("cached_tokens", row.cached_tokens)?,
             reasoning_tokens: tokens("reasoning_tokens", row.reasoning_tokens)?,
             token_source: TokenSource::from_code(row.token_source).ok_or_else(|| corrupt("token_source"))?,
+            cost_nanos: row.cost,
+            price_version: row.price_version,
         })
     }
 }
