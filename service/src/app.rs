@@ -98,6 +98,7 @@ impl Ended {
 pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
     let store = config.database.open().await?;
     let changes = ChangeWatch::start(Arc::clone(&store) as _).await?;
+    let changed = changes.subscribe();
     let transcoder = transcoder(config)?;
     let access = Access::new(transcoder.access(), config.auth.reflection)?;
     let mint = config.auth.mint(&*store).await?;
@@ -106,7 +107,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
     let prices = Arc::new(Prices::open(Arc::clone(&store) as _, &config.prices).await?);
     let budgets = config.budgets.clone();
-    let budgets = Budgets::start(Arc::clone(&store) as _, prices, changes.subscribe(), budgets).await?;
+    let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
     let services = services(config, &registry, &usage, &budgets, &health).await?;
