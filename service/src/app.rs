@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use depends::Dependencies;
 use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use sabir_proto::FILE_DESCRIPTOR_SET;
@@ -111,8 +112,9 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let readiness = Readiness::default();
     let health = HealthReporter::new();
     let services = services(config, &registry, &usage, &budgets, &health).await?;
+    let dependencies = Dependencies::builder().shared(Arc::clone(&registry)).build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
-    let stack = stack(config, &transcoder, auth, pages, readiness.clone(), services);
+    let stack = stack(config, &transcoder, auth, pages, readiness.clone(), &dependencies, services);
 
     let server = Server::bind(&config.server)?;
     let address = server.address();
@@ -124,6 +126,8 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let sockets = drain_sockets(transcoder.sockets(), config.server.drain_timeout, shutdown.clone());
     let (calls, cut_sockets) = tokio::join!(server.serve(stack, shutdown), sockets);
     let calls = calls.and_cut(cut_sockets);
+    // What cancelled calls still have to undo; each has logged what went wrong with it.
+    let _ = dependencies.close().await;
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
     budgets.close().await;
@@ -161,7 +165,7 @@ async fn services(
     let limit = config.server.body_limit;
     let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone());
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
-    let models = ModelsServer::new(ModelsApi::new(Arc::clone(registry)));
+    let models = ModelsServer::new(ModelsApi);
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
 
@@ -226,6 +230,7 @@ fn stack(
     auth: Arc<Authenticator>,
     pages: Option<PagesLayer>,
     readiness: Readiness,
+    dependencies: &Dependencies,
     services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
 {
@@ -249,7 +254,10 @@ fn stack(
         // 7. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
         //    headers alone belong between the edge and this.
         .layer(transcoder.gate())
-        // 8. The gRPC services.
+        // 8. What handlers depend on, resolved when they ask. Innermost, so that dependencies see what every layer has put
+        //    into the request, and end when the handler's answer does.
+        .layer(dependencies.layer())
+        // 9. The gRPC services.
         .service(services)
 }
 

@@ -21,6 +21,7 @@ mod api;
 mod auth;
 mod banner;
 mod chat;
+mod dependencies;
 mod error;
 mod nearest;
 
