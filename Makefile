@@ -30,6 +30,7 @@ clients: ## Install the client libraries and tools that the tests use
 	scripts/install-conformance
 	scripts/install-browser
 	scripts/install-openapi-tools
+	scripts/postgres install
 
 .PHONY: check
 check: fmt clippy deny proto ## What must be clean besides the tests

@@ -1,1 +1,29 @@
-//! The store on Postgres.
+//! The store on Postgres: for more than one replica, and for what must outlive a machine.
+//!
+//! It implements the traits of `sabir-store` and passes its suite; it must not know what the rows are for, nor that
+//! there is another database. Each file is the twin of the one with the same name in `sabir-store-sqlite`.
+//!
+//! Queries are checked against the schema when the crate is built, from the data in `.sqlx/`, so that a build needs no
+//! database. After changing a query, renew that data with `scripts/prepare-queries`.
+
+mod error;
+mod open;
+mod schema;
+
+use sqlx::PgPool;
+
+pub use open::{Config, open};
+pub use schema::{Migrated, migrate};
+
+/// An open database. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Closes every connection. Close what writes to the store first.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
