@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod budget;
+mod capture;
 mod identity;
 mod tokens;
 
 use std::{future::Future, sync::Arc};
 
 pub use budget::{budget_store, sample_budget, sample_report};
+pub use capture::{capture_store, sample_capture};
 pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
 pub use tokens::token_store;
 

@@ -6,6 +6,7 @@
 mod audit;
 mod batch;
 mod budget;
+mod capture;
 mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -24,6 +25,7 @@ pub use budget::{
     Budget, BudgetPeriod, BudgetState, BudgetStore, LeaseAnswer, LeaseBook, LeaseGrant, LeaseReport, MAX_AMOUNT_NANOS,
     OrphanedLease, PeriodBook, Span, crossing, exchange, orphan_audit, settle, warning_audit,
 };
+pub use capture::{Capture, CaptureFilter, CaptureStore};
 pub use change::{ChangeStore, ChangeWatch, Generations, Topic};
 pub use error::{StoreError, StoreErrorKind};
 pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, User};

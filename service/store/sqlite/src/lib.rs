@@ -14,6 +14,7 @@
 
 mod audit;
 mod budget;
+mod capture;
 mod change;
 mod error;
 mod identity;
