@@ -28,8 +28,9 @@ use crate::api::{ChatApi, ModelsApi};
 use crate::auth::{Access, AccessError, AuthLayer, Authenticator, DocsLayer, Policy};
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
-use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID};
+use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID, TokenLimits};
 use crate::config::Config;
+use crate::limit::{self, LimitLayer, Limiter};
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
 use crate::upstream::{BuildError, Registry};
 
@@ -103,6 +104,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let transcoder = transcoder(config)?;
     let access = Access::new(transcoder.access(), config.auth.reflection)?;
     let mint = config.auth.mint(&*store).await?;
+    let limiter = config.limits.build(Arc::clone(&store) as _, &changes, config.database.is_shared()).await?;
     let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access);
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
@@ -111,10 +113,13 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services = services(config, &registry, &usage, &budgets, &health).await?;
+    let services = services(config, &registry, &usage, &budgets, &limiter, &health).await?;
     let dependencies = Dependencies::builder().shared(Arc::clone(&registry)).build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
-    let stack = stack(config, &transcoder, auth, pages, readiness.clone(), &dependencies, services);
+    let stack = {
+        let readiness = readiness.clone();
+        stack(config, &transcoder, auth, limiter.clone(), pages, readiness, &dependencies, services)
+    };
 
     let server = Server::bind(&config.server)?;
     let address = server.address();
@@ -131,6 +136,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
     budgets.close().await;
+    limiter.close().await;
     // Everything is written; a database that cannot even say goodbye changes nothing.
     let _ = store.close().await;
     tracing::info!(?calls, unwritten_rows, "stopped");
@@ -160,10 +166,12 @@ async fn services(
     registry: &Arc<Registry>,
     usage: &UsageWriter,
     budgets: &Budgets,
+    limiter: &Limiter,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
     let limit = config.server.body_limit;
-    let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone());
+    let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
+    let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone(), limits);
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
     let models = ModelsServer::new(ModelsApi);
     health.set_serving::<ChatServer<ChatApi>>().await;
@@ -228,19 +236,21 @@ fn stack(
     config: &Config,
     transcoder: &Transcoder,
     auth: Arc<Authenticator>,
+    limiter: Limiter,
     pages: Option<PagesLayer>,
     readiness: Readiness,
     dependencies: &Dependencies,
     services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
 {
+    let exposed = EXPOSED.into_iter().chain(limit::EXPOSED).map(HeaderName::from_static);
     let guarded = config.auth.docs == Policy::Authenticated;
     let guard = pages.clone().filter(|_| guarded).map(|pages| DocsLayer::new(Arc::clone(&auth), pages));
     ServiceBuilder::new()
         // 1. /livez and /readyz, before anything that could be broken or could refuse.
         .layer(ProbesLayer::new(readiness))
         // 2. CORS. It answers preflights and must see every answer, also those of requests that the rest refuses.
-        .layer(CorsLayer::new(config.server.cors_origins.clone(), EXPOSED.map(HeaderName::from_static)))
+        .layer(CorsLayer::new(config.server.cors_origins.clone(), exposed))
         // 3. Who may see the pages, where not everybody may. Browsers come to pages without the headers that calls have.
         .option_layer(guard)
         // 4. The pages for people: `/`, /docs, /redoc and the OpenAPI documents. They need nothing of what follows.
@@ -251,13 +261,15 @@ fn stack(
         // 6. Who calls, and whether they may, from the head alone. It puts `Arc<Principal>` into the request, which the
         //    handlers read.
         .layer(AuthLayer::new(auth))
-        // 7. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
+        // 7. How much its caller may ask, from the head alone too. It adds to the answer where the caller stands.
+        .layer(LimitLayer::new(limiter))
+        // 8. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
         //    headers alone belong between the edge and this.
         .layer(transcoder.gate())
-        // 8. What handlers depend on, resolved when they ask. Innermost, so that dependencies see what every layer has put
+        // 9. What handlers depend on, resolved when they ask. Innermost, so that dependencies see what every layer has put
         //    into the request, and end when the handler's answer does.
         .layer(dependencies.layer())
-        // 9. The gRPC services.
+        // 10. The gRPC services.
         .service(services)
 }
 

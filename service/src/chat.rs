@@ -7,6 +7,7 @@ mod bounds;
 mod check;
 mod failure;
 mod ledger;
+mod limits;
 mod meter;
 mod relay;
 mod run;
@@ -21,6 +22,7 @@ use crate::auth::Principal;
 
 pub(crate) use check::Violation;
 pub(crate) use failure::Failure;
+pub(crate) use limits::TokenLimits;
 pub(crate) use relay::Relay;
 pub(crate) use run::{Answer, Chat};
 pub(crate) use standing::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING};

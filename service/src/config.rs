@@ -22,7 +22,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{auth, budget, pages, server, store, telemetry, upstream};
+use crate::{auth, budget, limit, pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -34,6 +34,8 @@ pub struct Config {
     pub server: server::Config,
     /// `[auth]`.
     pub auth: auth::Config,
+    /// `[limits]`.
+    pub limits: limit::Config,
     /// `[pages]`.
     pub pages: pages::Config,
     /// `[log]`.
@@ -113,6 +115,7 @@ impl Config {
             let config = Self {
                 server: server::Config::read(root.section("server"), auth.mode),
                 auth,
+                limits: limit::Config::read(root.section("limits")),
                 pages: pages::Config::read(root.section("pages")),
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),

@@ -14,6 +14,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use crate::auth::Refusal;
 use crate::budget::Denied;
 use crate::chat::{Failure, Violation};
+use crate::limit::{self, Cause, Measure};
 use crate::upstream::UnknownModel;
 
 /// Who gives the reasons (`google.rpc.ErrorInfo.domain`).
@@ -30,6 +31,7 @@ impl From<&Failure> for Status {
             Failure::Forbidden(model) => model_forbidden(model),
             Failure::Budget(denied) => budget(denied),
             Failure::Upstream { provider, error } => upstream(provider, error),
+            Failure::Limited(refusal) => Self::from(refusal),
             Failure::Deadline => {
                 status(Code::DeadlineExceeded, &failure.to_string(), "DEADLINE_EXCEEDED", ErrorDetails::new())
             }
@@ -189,6 +191,34 @@ impl From<&Refusal> for Status {
         if let Some(challenge) = refusal.challenge().and_then(|challenge| challenge.parse().ok()) {
             status.metadata_mut().insert("www-authenticate", challenge);
         }
+        status
+    }
+}
+
+impl From<&limit::Refusal> for Status {
+    fn from(refusal: &limit::Refusal) -> Self {
+        let mut details = ErrorDetails::new();
+        if let Some(pause) = refusal.retry_after {
+            details.set_retry_info(Some(pause));
+        }
+        let (code, reason) = match &refusal.cause {
+            Cause::Exceeded { subject, measure, .. } => {
+                details.add_quota_failure_violation(subject.to_string(), refusal.to_string());
+                let reason = match measure {
+                    Measure::Requests => "REQUEST_LIMIT_EXCEEDED",
+                    Measure::Tokens => "TOKEN_LIMIT_EXCEEDED",
+                    Measure::Concurrent => "CONCURRENCY_LIMIT_EXCEEDED",
+                };
+                (Code::ResourceExhausted, reason)
+            }
+            Cause::TooLarge { subject, .. } => {
+                details.add_quota_failure_violation(subject.to_string(), refusal.to_string());
+                (Code::ResourceExhausted, "REQUEST_ABOVE_TOKEN_LIMIT")
+            }
+            Cause::Away => (Code::Unavailable, "LIMITS_UNAVAILABLE"),
+        };
+        let mut status = status(code, &refusal.to_string(), reason, details);
+        limit::write_headers(refusal, status.metadata_mut());
         status
     }
 }

@@ -23,6 +23,7 @@ mod banner;
 mod chat;
 mod dependencies;
 mod error;
+mod limit;
 mod nearest;
 
 pub use app::{Ended, StartError, run};

@@ -42,6 +42,11 @@ impl Config {
         Self { url }
     }
 
+    /// Whether other replicas may use the same database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
     /// Opens the database, and makes it if it is not there.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use sabir_store::{Outcome, StoreError};
 
 use super::check::Violation;
 use crate::budget::Denied;
+use crate::limit::{self, Cause};
 use crate::upstream::UnknownModel;
 
 /// Why a call failed.
@@ -24,6 +25,9 @@ pub(crate) enum Failure {
     /// There is no money for it.
     #[error(transparent)]
     Budget(#[from] Denied),
+    /// A limit does not let it pass.
+    #[error(transparent)]
+    Limited(#[from] limit::Refusal),
     /// The upstream did not answer, or not in full.
     #[error("{provider}: {error}")]
     Upstream {
@@ -47,9 +51,10 @@ impl Failure {
             Self::Invalid(_)
             | Self::UnknownModel(_)
             | Self::Forbidden(_)
+            | Self::Limited(limit::Refusal { cause: Cause::Exceeded { .. } | Cause::TooLarge { .. }, .. })
             | Self::Budget(Denied::Spent { .. } | Denied::Unpriced(_)) => Outcome::Rejected,
             Self::Deadline => Outcome::Deadline,
-            Self::Unrecordable(_) | Self::Budget(Denied::Away) => Outcome::Failed,
+            Self::Unrecordable(_) | Self::Budget(Denied::Away) | Self::Limited(_) => Outcome::Failed,
             Self::Upstream { error, .. } => match error.kind {
                 UpstreamErrorKind::Unavailable
                 | UpstreamErrorKind::Timeout
@@ -81,6 +86,7 @@ impl Failure {
             | Self::UnknownModel(_)
             | Self::Forbidden(_)
             | Self::Deadline
+            | Self::Limited(_)
             | Self::Budget(Denied::Spent { .. }) => true,
             Self::Unrecordable(_) | Self::Budget(_) => false,
             Self::Upstream { error, .. } => matches!(

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest};
 use sabir_store::{Operation, Outcome, UsagePermit, UsageRow, unix_micros};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use super::meter::Meter;
 use super::standing;
 use crate::auth::{Identity, Principal};
 use crate::budget::{Denied, Reservation, TokenCount};
+use crate::limit::{self, Hold};
 use crate::upstream::Target;
 
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
@@ -38,6 +40,10 @@ pub(super) struct Ledger {
     meter: Meter,
     /// What the call holds of its budgets, until it is charged.
     reservation: Reservation,
+    /// What the call has taken of its limits.
+    limits: Vec<Hold>,
+    /// Where the caller stands with them.
+    standing: limit::Standing,
 }
 
 impl Ledger {
@@ -60,6 +66,8 @@ impl Ledger {
             first_token: None,
             meter: Meter::new(request),
             reservation: Reservation::default(),
+            limits: Vec::new(),
+            standing: limit::Standing::default(),
         }
     }
 
@@ -76,6 +84,17 @@ impl Ledger {
     /// The model as the caller named it.
     pub(super) fn model_asked(&self) -> Arc<str> {
         Arc::clone(&self.model_asked)
+    }
+
+    /// Keeps what the call has taken of a limit until it is over.
+    pub(super) fn hold(&mut self, hold: Hold) {
+        self.standing = self.standing.and(hold.standing);
+        self.limits.push(hold);
+    }
+
+    /// Where the caller stands with its limits.
+    pub(super) fn annotate(&self, headers: &mut MetadataMap) {
+        limit::annotate(&self.standing, headers);
     }
 
     /// Notes who is being asked.
@@ -123,6 +142,9 @@ impl Ledger {
         if let Failure::Budget(Denied::Spent { standing: spent, .. }) = failure {
             standing::add(status.metadata_mut(), Some(*spent), false);
         }
+        if !matches!(failure, Failure::Limited(_)) {
+            self.annotate(status.metadata_mut());
+        }
         if failure.is_the_callers() {
             tracing::info!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
         } else {
@@ -143,6 +165,10 @@ impl Ledger {
         let Some(permit) = self.permit.take() else { return };
         let latency = self.caller.received.elapsed();
         let (tokens, token_source) = self.meter.tokens(self.provider.is_some(), outcome);
+        let used = u64::from(tokens.prompt) + u64::from(tokens.completion);
+        self.limits.iter_mut().for_each(|hold| hold.settle(used));
+        // What holds places frees them.
+        self.limits.clear();
         let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let reservation = std::mem::take(&mut self.reservation);
         let price_version = reservation.price_version();

@@ -17,6 +17,7 @@ use tonic::metadata::MetadataMap;
 use super::bounds::Bounds;
 use super::failure::Failure;
 use super::ledger::Ledger;
+use super::limits::TokenLimits;
 use super::relay::Relay;
 use super::{Caller, MODEL_USED, REQUEST_ID, check, standing};
 use crate::auth::Principal;
@@ -32,6 +33,7 @@ pub(crate) struct Chat {
     registry: Arc<Registry>,
     usage: UsageWriter,
     budgets: Budgets,
+    limits: TokenLimits,
 }
 
 /// An answer, and what is said beside it.
@@ -44,9 +46,9 @@ pub(crate) struct Answer<T> {
 }
 
 impl Chat {
-    /// Answers with these models, records into this log and spends of these budgets.
-    pub(crate) fn new(registry: Arc<Registry>, usage: UsageWriter, budgets: Budgets) -> Self {
-        Self { registry, usage, budgets }
+    /// Answers with these models, records into this log, spends of these budgets and holds callers to these limits.
+    pub(crate) fn new(registry: Arc<Registry>, usage: UsageWriter, budgets: Budgets, limits: TokenLimits) -> Self {
+        Self { registry, usage, budgets, limits }
     }
 
     /// Asks for a whole answer.
@@ -126,6 +128,9 @@ impl Chat {
             let model = ledger.model_asked();
             return Err(ledger.fail(&Failure::Forbidden(model)));
         }
+        if let Err(refusal) = self.limits.take(&mut ledger, request, &target).await {
+            return Err(ledger.fail(&refusal.into()));
+        }
         match self.reserve(&principal, request, &target, deadline).await {
             Ok(reservation) => ledger.reserved(reservation),
             Err(failure) => return Err(ledger.fail(&failure)),
@@ -186,6 +191,7 @@ fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
         headers.insert(MODEL_USED, name);
     }
     standing::add(&mut headers, ledger.reservation().standing(), ledger.reservation().is_unpriced());
+    ledger.annotate(&mut headers);
     headers
 }
 

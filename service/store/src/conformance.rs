@@ -5,6 +5,7 @@
 mod budget;
 mod capture;
 mod identity;
+mod limits;
 mod tokens;
 
 use std::{future::Future, sync::Arc};
@@ -12,6 +13,7 @@ use std::{future::Future, sync::Arc};
 pub use budget::{budget_store, sample_budget, sample_report};
 pub use capture::{capture_store, sample_capture};
 pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
+pub use limits::{limit_store, sample_limit};
 pub use tokens::token_store;
 
 use crate::{BatchConfig, Operation, Outcome, Protocol, TokenSource, UsageFilter, UsageRow, UsageStore, UsageWriter};

@@ -1,12 +1,21 @@
 //! All that a database keeps, as one trait: what the service holds, and hands on aggregate by aggregate.
 
 use crate::{
-    AuditStore, BudgetStore, CaptureStore, ChangeStore, IdentityStore, PriceStore, StoreFuture, TokenStore, UsageStore,
+    AuditStore, BudgetStore, CaptureStore, ChangeStore, IdentityStore, LimitStore, PriceStore, StoreFuture, TokenStore,
+    UsageStore,
 };
 
 /// A database with every aggregate.
 pub trait Store:
-    UsageStore + IdentityStore + AuditStore + ChangeStore + TokenStore + BudgetStore + PriceStore + CaptureStore
+    UsageStore
+    + IdentityStore
+    + AuditStore
+    + ChangeStore
+    + TokenStore
+    + LimitStore
+    + BudgetStore
+    + PriceStore
+    + CaptureStore
 {
     /// Closes every connection. Close what writes to the store first.
     fn close(&self) -> StoreFuture<'_, ()>;

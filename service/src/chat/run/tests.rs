@@ -118,7 +118,8 @@ impl Bench {
         let usage = UsageWriter::start(Arc::clone(&rows) as Arc<dyn UsageStore>, BatchConfig::default());
         let provider = Provider::open("script", Arc::new(Script), "");
         let registry = Arc::new(Registry::new(vec![provider], BTreeMap::new(), None));
-        Self { chat: Chat::new(registry, usage.clone(), Budgets::priced(PRICES)), usage, rows }
+        let chat = Chat::new(registry, usage.clone(), Budgets::priced(PRICES), super::TokenLimits::none());
+        Self { chat, usage, rows }
     }
 
     /// The one row that the calls so far have left.

@@ -18,6 +18,7 @@ mod capture;
 mod change;
 mod error;
 mod identity;
+mod limits;
 mod open;
 mod price;
 mod tokens;

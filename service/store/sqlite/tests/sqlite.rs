@@ -34,6 +34,7 @@ async fn the_store_passes_the_suite_of_all_stores() {
     conformance::token_store(fresh).await;
     conformance::budget_store(fresh).await;
     conformance::capture_store(fresh).await;
+    conformance::limit_store(fresh).await;
 }
 
 #[tokio::test]
