@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod auth;
 mod bad_input;
 mod browser;
 mod cancellation;

@@ -4,6 +4,7 @@
 
 pub(crate) mod call;
 pub(crate) mod http;
+pub(crate) mod identity;
 pub(crate) mod protocol;
 pub(crate) mod server;
 pub(crate) mod transcoded;

@@ -62,6 +62,11 @@ impl Server {
         self.address
     }
 
+    /// Its database, as a configuration names it.
+    pub(crate) fn database(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("sabir.db").display())
+    }
+
     /// Its process id.
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
