@@ -11,7 +11,7 @@ use std::{env, fs};
 const INCLUDES: [&str; 2] = ["proto", "service/transcode/proto"];
 
 /// The files of the contract, relative to the first include directory.
-const FILES: [&str; 2] = ["sabir/v1/chat.proto", "sabir/v1/models.proto"];
+const FILES: [&str; 3] = ["sabir/v1/auth.proto", "sabir/v1/chat.proto", "sabir/v1/models.proto"];
 
 /// The package for which Rust code is generated.
 const PACKAGE: &str = "sabir.v1";

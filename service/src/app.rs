@@ -9,6 +9,7 @@ use depends::Dependencies;
 use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use sabir_proto::FILE_DESCRIPTOR_SET;
+use sabir_proto::v1::auth_server::AuthServer;
 use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::models_server::ModelsServer;
 use sabir_store::{ChangeWatch, StoreError, UsageWriter};
@@ -24,8 +25,10 @@ use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
-use crate::api::{ChatApi, ModelsApi};
-use crate::auth::{Access, AccessError, AuthLayer, Authenticator, DocsLayer, Policy};
+use crate::api::{AuthApi, ChatApi, ModelsApi};
+use crate::auth::{
+    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Passwords, Policy, TokensError,
+};
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
 use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID, TokenLimits};
@@ -58,6 +61,9 @@ pub enum StartError {
     /// The contract asks its callers for what there is not.
     #[error("the contract cannot be enforced: {0}")]
     Access(#[from] AccessError),
+    /// Tokens cannot be given out or checked.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// The pages about the contract cannot be made.
     #[error("the documentation cannot be shown: {0}")]
     Pages(#[from] PagesError),
@@ -105,7 +111,10 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let access = Access::new(transcoder.access(), config.auth.reflection)?;
     let mint = config.auth.mint(&*store).await?;
     let limiter = config.limits.build(Arc::clone(&store) as _, &changes, config.database.is_shared()).await?;
-    let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access);
+    let tokens = config.auth.tokens(Arc::clone(&store) as _, Arc::clone(&store) as _, changes.clone()).await?;
+    let bearers = Bearers::new(Arc::clone(&tokens));
+    let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access, bearers);
+    let grants = Arc::new(Grants::new(tokens, Passwords::default()));
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
     let prices = Arc::new(Prices::open(Arc::clone(&store) as _, &config.prices).await?);
@@ -113,7 +122,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services = services(config, &registry, &usage, &budgets, &limiter, &health).await?;
+    let services = services(config, &registry, &usage, &budgets, &limiter, &grants, &health).await?;
     let dependencies = Dependencies::builder().shared(Arc::clone(&registry)).build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
     let stack = {
@@ -167,6 +176,7 @@ async fn services(
     usage: &UsageWriter,
     budgets: &Budgets,
     limiter: &Limiter,
+    grants: &Arc<Grants>,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
     let limit = config.server.body_limit;
@@ -174,6 +184,8 @@ async fn services(
     let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone(), limits);
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
     let models = ModelsServer::new(ModelsApi);
+    let auth = AuthServer::new(AuthApi::new(Arc::clone(grants)));
+    health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
 
@@ -183,6 +195,7 @@ async fn services(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(Services::builder()
+        .with(auth)
         .with(chat)
         .with(models)
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
@@ -278,7 +291,7 @@ async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthR
     shutdown.stopping().await;
     readiness.set(false);
     // The name without letters is the server as a whole (https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
-    for service in ["", ChatServer::<ChatApi>::NAME, ModelsServer::<ModelsApi>::NAME] {
+    for service in ["", AuthServer::<AuthApi>::NAME, ChatServer::<ChatApi>::NAME, ModelsServer::<ModelsApi>::NAME] {
         health.set_service_status(service, ServingStatus::NotServing).await;
         // Ends the streams that watch it, which would otherwise stay open for as long as their clients like.
         health.clear_service_status(service).await;

@@ -4,25 +4,34 @@
 //! request's extensions, the same for every protocol.
 
 mod access;
+mod attempts;
 mod authenticator;
+mod bearer;
 mod cache;
 mod config;
 mod credential;
+mod derive;
 mod docs;
+mod grant;
 mod key;
 mod keys;
 mod layer;
 mod password;
 mod principal;
+mod recent;
 mod refusal;
 mod scope;
+mod signing;
+mod token;
 
 pub(crate) use access::Access;
 pub use access::AccessError;
 pub(crate) use authenticator::Authenticator;
+pub(crate) use bearer::Bearers;
 pub use config::{Config, Mode, Policy};
 pub(crate) use credential::Credential;
 pub(crate) use docs::DocsLayer;
+pub(crate) use grant::{ClientCredentials, Grant, GrantError, Grants, TokenRequest};
 pub(crate) use key::{KeyMint, NewKey};
 pub(crate) use keys::Keys;
 pub(crate) use layer::AuthLayer;
@@ -31,3 +40,5 @@ pub(crate) use principal::fits;
 pub(crate) use principal::{Identity, Principal};
 pub(crate) use refusal::Refusal;
 pub(crate) use scope::{Scope, Scopes};
+pub(crate) use token::Tokens;
+pub use token::TokensError;

@@ -11,7 +11,7 @@ use sabir_store::{StoreError, StoreErrorKind};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::auth::Refusal;
+use crate::auth::{GrantError, Refusal};
 use crate::budget::Denied;
 use crate::chat::{Failure, Violation};
 use crate::limit::{self, Cause, Measure};
@@ -220,6 +220,30 @@ impl From<&limit::Refusal> for Status {
         let mut status = status(code, &refusal.to_string(), reason, details);
         limit::write_headers(refusal, status.metadata_mut());
         status
+    }
+}
+
+impl From<&GrantError> for Status {
+    fn from(error: &GrantError) -> Self {
+        let mut details = ErrorDetails::new();
+        // The codes of RFC 6749, section 5.2, where it has one.
+        let (code, reason) = match error {
+            GrantError::Request(_) => (Code::InvalidArgument, "INVALID_REQUEST"),
+            GrantError::Type => (Code::InvalidArgument, "UNSUPPORTED_GRANT_TYPE"),
+            GrantError::Client => (Code::Unauthenticated, "INVALID_CLIENT"),
+            GrantError::Grant => (Code::InvalidArgument, "INVALID_GRANT"),
+            GrantError::Scope => (Code::InvalidArgument, "INVALID_SCOPE"),
+            GrantError::TooManyAttempts(pause) => {
+                details.set_retry_info(Some(*pause));
+                (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS")
+            }
+            GrantError::Busy | GrantError::Unavailable => {
+                details.set_retry_info(Some(OVERLOAD_PAUSE));
+                (Code::Unavailable, "TEMPORARILY_UNAVAILABLE")
+            }
+            GrantError::Internal => (Code::Internal, "SERVER_ERROR"),
+        };
+        status(code, &error.to_string(), reason, details)
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 pub use config::Config;
+pub(crate) use connection::Peer;
 pub(crate) use probes::{ProbesLayer, Readiness};
 pub use shutdown::Shutdown;
 
@@ -115,10 +116,11 @@ impl Server {
 
         // A slot is taken before the connection, so that those too many wait in the kernel instead of in our memory.
         while let Some(slot) = shutdown.unless_stopping(Arc::clone(&slots).acquire_owned()).await {
-            let Some(stream) = shutdown.unless_stopping(self.accept()).await else { break };
+            let Some((stream, peer)) = shutdown.unless_stopping(self.accept()).await else { break };
             // The semaphore is never closed.
             let Ok(slot) = slot else { break };
-            let served = connection::serve(&protocol, stream, slot, self.config.handshake_timeout, service.clone());
+            let service = connection::WithPeer::new(service.clone(), peer);
+            let served = connection::serve(&protocol, stream, slot, self.config.handshake_timeout, service);
             let served = graceful.watch(served);
             connections.spawn(async move {
                 if let Err(error) = served.await {
@@ -148,15 +150,15 @@ impl Server {
     }
 
     /// The next connection. Errors are the system's or the client's, and never end the loop.
-    async fn accept(&self) -> TcpStream {
+    async fn accept(&self) -> (TcpStream, Peer) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     // Without it, Nagle's algorithm and delayed acknowledgements add 40 ms to small messages.
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    return stream;
+                    return (stream, Peer(address));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

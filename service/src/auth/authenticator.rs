@@ -7,7 +7,7 @@ use http::HeaderMap;
 use tonic::Status;
 
 use super::access::Rule;
-use super::{Access, Credential, Identity, Keys, Mode, Principal, Refusal};
+use super::{Access, Bearers, Credential, Identity, Keys, Mode, Principal, Refusal};
 
 /// Tells callers apart.
 #[derive(Debug)]
@@ -15,14 +15,15 @@ pub(crate) struct Authenticator {
     mode: Mode,
     access: Access,
     keys: Keys,
+    bearers: Bearers,
 }
 
 /// Whether a call may go on, as who, or why it may not.
 pub(super) type Verdict = Result<Arc<Principal>, Status>;
 
 impl Authenticator {
-    pub(super) fn new(mode: Mode, access: Access, keys: Keys) -> Self {
-        Self { mode, access, keys }
+    pub(super) fn new(mode: Mode, access: Access, keys: Keys, bearers: Bearers) -> Self {
+        Self { mode, access, keys, bearers }
     }
 
     /// Judges a call of the RPC on this path from memory; `None` if it takes a look-up.
@@ -55,8 +56,9 @@ impl Authenticator {
         }
         match credential {
             Some(Credential::Key(key)) => self.keys.look_up(key).await,
+            Some(Credential::Token(token)) => self.bearers.look_up(token).await,
             // All others have been answered from memory.
-            Some(Credential::Token(_) | Credential::Other) | None => Err(Refusal::Invalid),
+            Some(Credential::Other) | None => Err(Refusal::Invalid),
         }
     }
 
@@ -66,7 +68,8 @@ impl Authenticator {
             (Some(Credential::Key(key)), _) => self.keys.recall(key),
             // Clients send keys of other servers when they are told of none; here they mean nothing.
             (_, Mode::Open) => Some(Ok(Principal::open())),
-            (Some(Credential::Token(_) | Credential::Other), Mode::Required) => Some(Err(Refusal::Invalid)),
+            (Some(Credential::Token(token)), Mode::Required) => self.bearers.recall(token),
+            (Some(Credential::Other), Mode::Required) => Some(Err(Refusal::Invalid)),
             (None, Mode::Required) => Some(Err(Refusal::Missing)),
         }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sabir_providers::Secret;
-use sabir_store::{ChangeWatch, IdentityStore, StoreError, StoreErrorKind};
+use sabir_store::{ChangeWatch, IdentityStore, StoreError, StoreErrorKind, TokenStore};
 
-use super::{Access, Authenticator, KeyMint, Keys};
+use super::{Access, Authenticator, Bearers, KeyMint, Keys, Tokens, TokensError, token};
 use crate::config::Section;
 
 /// The fewest bytes that a configured secret has: as many as the hash it is for.
@@ -44,6 +44,8 @@ pub struct Config {
     pub docs: Policy,
     /// `auth.stale_for`: how long identities in memory count while the database is away.
     pub stale_for: Duration,
+    /// `[auth.tokens]`.
+    pub tokens: token::Config,
 }
 
 impl Config {
@@ -56,6 +58,7 @@ impl Config {
             reflection: section.choice("reflection", &POLICIES, Policy::Public),
             docs: section.choice("docs", &POLICIES, Policy::Public),
             stale_for: section.value("stale_for", Duration::from_secs(60)),
+            tokens: token::Config::read(section.section("tokens")),
         };
         section.finish();
         config
@@ -66,17 +69,35 @@ impl Config {
     /// # Errors
     /// What the database says.
     pub(crate) async fn mint(&self, store: &dyn IdentityStore) -> Result<Arc<KeyMint>, StoreError> {
-        let mint = match &self.secret {
-            Some(secret) => KeyMint::new(secret.expose().as_bytes()),
+        Ok(Arc::new(KeyMint::new(&self.secret_bytes(store).await?)))
+    }
+
+    /// The secret that is configured, or else the one in the database.
+    async fn secret_bytes(&self, store: &dyn IdentityStore) -> Result<Vec<u8>, StoreError> {
+        match &self.secret {
+            Some(secret) => Ok(secret.expose().as_bytes().to_vec()),
             None => {
                 let mut candidate = [0; SECRET_BYTES];
                 aws_lc_rs::rand::fill(&mut candidate).map_err(|_| {
                     StoreError::new(StoreErrorKind::Unavailable, "the system gives no random numbers for a secret")
                 })?;
-                KeyMint::new(&store.hash_secret(&candidate).await?)
+                Ok(store.hash_secret(&candidate).await?.to_vec())
             }
-        };
-        Ok(Arc::new(mint))
+        }
+    }
+
+    /// What gives out tokens and tells whose they are.
+    ///
+    /// # Errors
+    /// What the database says, or that its keys were made with another secret.
+    pub(crate) async fn tokens(
+        &self,
+        store: Arc<dyn TokenStore>,
+        identity: Arc<dyn IdentityStore>,
+        changes: ChangeWatch,
+    ) -> Result<Arc<Tokens>, TokensError> {
+        let secret = self.secret_bytes(&*identity).await?;
+        Tokens::start(self.tokens.clone(), &secret, store, identity, changes, self.stale_for).await
     }
 
     /// What tells callers apart.
@@ -86,8 +107,9 @@ impl Config {
         store: Arc<dyn IdentityStore>,
         changes: ChangeWatch,
         access: Access,
+        bearers: Bearers,
     ) -> Arc<Authenticator> {
-        Arc::new(Authenticator::new(self.mode, access, Keys::new(mint, store, changes, self.stale_for)))
+        Arc::new(Authenticator::new(self.mode, access, Keys::new(mint, store, changes, self.stale_for), bearers))
     }
 }
 

@@ -1,6 +1,8 @@
 //! One connection: protocol settings, and bytes to requests.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +48,41 @@ pub(crate) fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
+}
+
+/// Where a request comes from, in its extensions: the other end of the connection, which may be a proxy's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// A service whose requests know where they come from.
+#[derive(Debug, Clone)]
+pub(crate) struct WithPeer<S> {
+    inner: S,
+    peer: Peer,
+}
+
+impl<S> WithPeer<S> {
+    pub(crate) fn new(inner: S, peer: Peer) -> Self {
+        Self { inner, peer }
+    }
+}
+
+impl<S, B> Service<Request<B>> for WithPeer<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(self.peer);
+        self.inner.call(request)
+    }
 }
 
 /// Serves the connection to its end, or until it becomes a WebSocket, which lives on by itself. The slot is given back

@@ -111,7 +111,7 @@ async fn small_answers_are_not_held_back() {
     config.listen.set_port(0);
     let server = Server::bind(&config).unwrap();
     let (_client, accepted) = tokio::join!(TcpStream::connect(server.address()), server.accept());
-    assert!(accepted.nodelay().unwrap(), "Nagle's algorithm is switched off");
+    assert!(accepted.0.nodelay().unwrap(), "Nagle's algorithm is switched off");
 }
 
 #[tokio::test]

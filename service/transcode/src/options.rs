@@ -20,13 +20,15 @@ pub(crate) enum Unset {
 }
 
 /// The body of an error answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum ErrorShape {
     /// `google.rpc.Status` as JSON.
     #[default]
     Status,
     /// OpenAI's `{"error": {...}}`.
     OpenAi,
+    /// OAuth 2.0's `{"error": "...", "error_description": "..."}`.
+    OAuth2,
 }
 
 /// How a oneof is told apart in JSON.
@@ -167,6 +169,7 @@ fn error_shape(message: &DynamicMessage) -> Option<ErrorShape> {
     match number(message, "error_shape") {
         1 => Some(ErrorShape::Status),
         2 => Some(ErrorShape::OpenAi),
+        3 => Some(ErrorShape::OAuth2),
         _ => None,
     }
 }

@@ -285,7 +285,9 @@ impl Routes {
 
     /// The error shape of the first service with routes: what a request that matches nothing is answered in.
     pub(crate) fn error_shape(&self) -> ErrorShape {
-        self.tree.all().first().map(|route| route.method.error_shape).unwrap_or_default()
+        let mut shapes = self.tree.all().iter().map(|route| route.method.error_shape);
+        // OAuth 2.0's is for its own endpoints alone.
+        shapes.find(|shape| *shape != ErrorShape::OAuth2).unwrap_or_default()
     }
 }
 

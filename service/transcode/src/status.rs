@@ -5,6 +5,8 @@
 
 mod details;
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -128,7 +130,7 @@ pub(crate) fn http_response_with(
 pub(crate) fn body(plans: Option<&Plans>, shape: ErrorShape, status: &Status, http: StatusCode) -> Vec<u8> {
     let error = object(plans, shape, status, http);
     match shape {
-        ErrorShape::Status => error,
+        ErrorShape::Status | ErrorShape::OAuth2 => error,
         ErrorShape::OpenAi => [br#"{"error":"#, error.as_slice(), b"}"].concat(),
     }
 }
@@ -138,6 +140,7 @@ pub(crate) fn object(plans: Option<&Plans>, shape: ErrorShape, status: &Status, 
     let written = match shape {
         ErrorShape::Status => serde_json::to_vec(&StatusBody::new(plans, status)),
         ErrorShape::OpenAi => serde_json::to_vec(&OpenAiError::new(status, http)),
+        ErrorShape::OAuth2 => serde_json::to_vec(&OAuth2Error::new(status)),
     };
     written.unwrap_or_else(|_| b"{}".to_vec())
 }
@@ -191,6 +194,33 @@ impl<'a> OpenAiError<'a> {
     }
 }
 
+/// OAuth 2.0's error. Source: RFC 6749, section 5.2; `server_error` and `temporarily_unavailable` are of section 4.1.2.1.
+#[derive(Serialize)]
+struct OAuth2Error<'a> {
+    error: String,
+    error_description: Cow<'a, str>,
+}
+
+impl<'a> OAuth2Error<'a> {
+    fn new(status: &'a Status) -> Self {
+        let usual = match status.code() {
+            Code::PermissionDenied => "access_denied",
+            Code::Unauthenticated => "invalid_client",
+            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => "temporarily_unavailable",
+            Code::Internal | Code::Unknown | Code::DataLoss => "server_error",
+            _ => "invalid_request",
+        };
+        let reason = status.get_details_error_info().map(|info| info.reason.to_ascii_lowercase());
+        // Visible ASCII without quotes and backslashes alone may stand in a description.
+        let allowed = |letter: char| matches!(letter, ' '..='~') && !matches!(letter, '"' | '\\');
+        let error_description = match status.message() {
+            message if message.chars().all(allowed) => Cow::Borrowed(message),
+            message => Cow::Owned(message.chars().map(|letter| if allowed(letter) { letter } else { '\'' }).collect()),
+        };
+        Self { error: reason.unwrap_or_else(|| usual.to_owned()), error_description }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -223,6 +253,13 @@ mod tests {
         let expected = serde_json::json!({"error": {"message": "no", "type": "invalid_request_error",
             "param": "messages[0].role", "code": "model_not_found"}});
         assert_eq!(openai, expected);
+        let oauth2 = |status: &Status| -> serde_json::Value {
+            serde_json::from_slice(&body(None, ErrorShape::OAuth2, status, StatusCode::BAD_REQUEST)).unwrap()
+        };
+        let expected = serde_json::json!({"error": "model_not_found", "error_description": "no"});
+        assert_eq!(oauth2(&sample()), expected);
+        let expected = serde_json::json!({"error": "invalid_request", "error_description": "'a' is 'b'"});
+        assert_eq!(oauth2(&Status::invalid_argument("\"a\" is \\b\u{e9}")), expected);
     }
 
     #[test]

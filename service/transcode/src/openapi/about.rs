@@ -1,7 +1,7 @@
 //! What a document says of an API that descriptors cannot know: its name, who answers for it, where it is served, and how
 //! callers prove who they are.
 
-use super::document::{ApiKeyPlace, Flows, PasswordFlow, Scheme};
+use super::document::{ApiKeyPlace, Flows, Scheme, TokenFlow};
 use super::ordered::Ordered;
 
 /// What the documents say of the API as a whole.
@@ -121,6 +121,15 @@ pub enum SecurityScheme {
         /// Who may get a token, in Markdown.
         description: Option<String>,
     },
+    /// A token for a program in exchange for its own credentials (RFC 6749, section 4.4).
+    OAuth2ClientCredentials {
+        /// Where tokens are given out.
+        token_url: String,
+        /// What tokens can allow, by name, with a description.
+        scopes: Vec<(String, String)>,
+        /// Who may get a token, in Markdown.
+        description: Option<String>,
+    },
 }
 
 impl SecurityScheme {
@@ -135,8 +144,13 @@ impl SecurityScheme {
             }
             Self::OAuth2Password { token_url, refresh_url, scopes, description } => {
                 let scopes = Ordered::from(scopes);
-                let flows = Flows { password: PasswordFlow { token_url, refresh_url, scopes } };
-                Scheme::OAuth2 { description, flows }
+                let password = Some(TokenFlow { token_url, refresh_url, scopes });
+                Scheme::OAuth2 { description, flows: Flows { password, ..Flows::default() } }
+            }
+            Self::OAuth2ClientCredentials { token_url, scopes, description } => {
+                let scopes = Ordered::from(scopes);
+                let client_credentials = Some(TokenFlow { token_url, refresh_url: None, scopes });
+                Scheme::OAuth2 { description, flows: Flows { client_credentials, ..Flows::default() } }
             }
         }
     }
@@ -144,7 +158,7 @@ impl SecurityScheme {
     /// Of the scopes that a method asks for, those that this scheme can give; all where it does not define any.
     pub(super) fn granted(&self, wanted: &[String]) -> Vec<String> {
         match self {
-            Self::OAuth2Password { scopes, .. } => {
+            Self::OAuth2Password { scopes, .. } | Self::OAuth2ClientCredentials { scopes, .. } => {
                 wanted.iter().filter(|wanted| scopes.iter().any(|(name, _)| name == *wanted)).cloned().collect()
             }
             // "The array MAY contain a list of role names which are required for the execution, but are not otherwise

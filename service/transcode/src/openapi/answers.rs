@@ -116,7 +116,7 @@ impl Stream<'_> {
         };
         let error = match self.method.error_shape {
             ErrorShape::Status => "an event called `error`",
-            ErrorShape::OpenAi => "an event whose data has the member `error`",
+            ErrorShape::OpenAi | ErrorShape::OAuth2 => "an event whose data has the member `error`",
         };
         format!("{end}, or is {error}. A stream without either was cut short.")
     }
@@ -159,7 +159,7 @@ impl Stream<'_> {
         };
         let error = match self.method.error_shape {
             ErrorShape::Status => vec![("event", Schema::constant("error"), true), ("data", json(self.error()), true)],
-            ErrorShape::OpenAi => vec![("data", json(self.error()), true)],
+            ErrorShape::OpenAi | ErrorShape::OAuth2 => vec![("data", json(self.error()), true)],
         };
         let any_of = vec![
             event("A message.", message),
@@ -181,7 +181,7 @@ impl Stream<'_> {
             ..Schema::of(Type::Object)
         };
         let error = match self.method.error_shape {
-            ErrorShape::Status => self.error(),
+            ErrorShape::Status | ErrorShape::OAuth2 => self.error(),
             ErrorShape::OpenAi => Schema::reference("Error"),
         };
         let any_of = vec![

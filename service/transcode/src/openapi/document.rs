@@ -247,14 +247,18 @@ pub(super) enum ApiKeyPlace {
     Header,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Flows {
-    pub(super) password: PasswordFlow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) password: Option<TokenFlow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_credentials: Option<TokenFlow>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PasswordFlow {
+pub(super) struct TokenFlow {
     pub(super) token_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh_url: Option<String>,

@@ -66,27 +66,33 @@ pub(super) const FAILURES: [Failure; 15] = [
 /// Names the components of errors; the shape is part of the name where a document has both.
 #[derive(Debug)]
 pub(super) struct Failures {
-    shapes: BTreeSet<bool>,
-    used: BTreeSet<(u16, bool)>,
-}
-
-const fn is_openai(shape: ErrorShape) -> bool {
-    matches!(shape, ErrorShape::OpenAi)
+    shapes: BTreeSet<ErrorShape>,
+    used: BTreeSet<(u16, ErrorShape)>,
 }
 
 impl Failures {
     /// `shapes` are those of all operations of the document.
     pub(super) fn new(shapes: impl Iterator<Item = ErrorShape>) -> Self {
-        Self { shapes: shapes.map(is_openai).collect(), used: BTreeSet::new() }
+        Self { shapes: shapes.collect(), used: BTreeSet::new() }
     }
 
-    fn suffix(&self, openai: bool) -> &'static str {
-        if openai && self.shapes.len() > 1 { "-OpenAI" } else { "" }
+    fn suffix(&self, shape: ErrorShape) -> &'static str {
+        match shape {
+            _ if self.shapes.len() == 1 => "",
+            ErrorShape::Status => "",
+            ErrorShape::OpenAi if !self.shapes.contains(&ErrorShape::Status) => "",
+            ErrorShape::OpenAi => "-OpenAI",
+            ErrorShape::OAuth2 => "-OAuth2",
+        }
     }
 
     /// The component of an error's body.
     pub(super) fn body(&self, shape: ErrorShape) -> Schema {
-        Schema::reference(if is_openai(shape) { "ErrorResponse" } else { "Status" })
+        Schema::reference(match shape {
+            ErrorShape::Status => "Status",
+            ErrorShape::OpenAi => "ErrorResponse",
+            ErrorShape::OAuth2 => "OAuth2Error",
+        })
     }
 
     /// The errors of an operation, in order of their codes.
@@ -95,11 +101,10 @@ impl Failures {
         shape: ErrorShape,
         applies: impl Fn(When) -> bool,
     ) -> Vec<(String, OrReference<Response>)> {
-        let openai = is_openai(shape);
         let mut responses = Vec::new();
         for failure in FAILURES.iter().filter(|failure| applies(failure.when)) {
-            self.used.insert((failure.code, openai));
-            let name = format!("{}{}", failure.name, self.suffix(openai));
+            self.used.insert((failure.code, shape));
+            let name = format!("{}{}", failure.name, self.suffix(shape));
             responses.push((failure.code.to_string(), OrReference::to("responses", &name)));
         }
         responses
@@ -111,11 +116,10 @@ impl Failures {
         headers: &Ordered<OrReference<ResponseHeader>>,
     ) -> (Ordered<Response>, Vec<(String, Schema)>) {
         let mut responses = Ordered::default();
-        for &(code, openai) in &self.used {
+        for &(code, shape) in &self.used {
             let Some(failure) = FAILURES.iter().find(|failure| failure.code == code) else {
                 continue;
             };
-            let shape = if openai { ErrorShape::OpenAi } else { ErrorShape::Status };
             let mut headers = headers.clone();
             if matches!(code, 429 | 503) {
                 headers.push("retry-after", OrReference::to("headers", "retry-after"));
@@ -123,28 +127,30 @@ impl Failures {
             let mut content = Ordered::default();
             let schema = Schema { examples: Vec::new(), ..self.body(shape) };
             let mut media = MediaType { schema: Some(schema), ..MediaType::default() };
-            media.example = Some(example(failure, openai));
+            media.example = Some(example(failure, shape));
             content.push("application/json", media);
             let description = failure.description.to_owned();
             responses
-                .push(format!("{}{}", failure.name, self.suffix(openai)), Response { description, headers, content });
+                .push(format!("{}{}", failure.name, self.suffix(shape)), Response { description, headers, content });
         }
         let mut schemas = Vec::new();
-        if self.shapes.contains(&false) {
+        if self.shapes.contains(&ErrorShape::Status) {
             schemas.extend([("Status".to_owned(), status()), ("Status-detail".to_owned(), detail())]);
             schemas.extend(details());
         }
-        if self.shapes.contains(&true) {
+        if self.shapes.contains(&ErrorShape::OpenAi) {
             schemas.extend([("ErrorResponse".to_owned(), envelope()), ("Error".to_owned(), openai_error())]);
+        }
+        if self.shapes.contains(&ErrorShape::OAuth2) {
+            schemas.push(("OAuth2Error".to_owned(), oauth2_error()));
         }
         (responses, schemas)
     }
 }
 
-fn example(failure: &Failure, openai: bool) -> Json {
+fn example(failure: &Failure, shape: ErrorShape) -> Json {
     let code = StatusCode::from_u16(failure.code).unwrap_or_default();
     let status = tonic::Status::new(failure.grpc, failure.example);
-    let shape = if openai { ErrorShape::OpenAi } else { ErrorShape::Status };
     let body = crate::status::body(None, shape, &status, code);
     std::str::from_utf8(&body).ok().and_then(Json::parse).unwrap_or_else(|| Json::of(&()))
 }
@@ -266,6 +272,21 @@ fn openai_error() -> Schema {
         description: Some("What went wrong.".into()),
         properties: Ordered::from(properties),
         required,
+        ..Schema::of(Type::Object)
+    }
+}
+
+/// OAuth 2.0's error. Source: RFC 6749, section 5.2.
+fn oauth2_error() -> Schema {
+    let text = |words: &str| Schema::of(Type::String).described(Some(words.to_owned()));
+    let properties = vec![
+        ("error".to_owned(), text("A name for the cause, for programs.")),
+        ("error_description".to_owned(), text("What went wrong, for developers.")),
+    ];
+    Schema {
+        description: Some("What went wrong.".into()),
+        properties: Ordered::from(properties),
+        required: vec!["error".to_owned()],
         ..Schema::of(Type::Object)
     }
 }
