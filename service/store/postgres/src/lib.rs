@@ -6,7 +6,10 @@
 //! Queries are checked against the schema when the crate is built, from the data in `.sqlx/`, so that a build needs no
 //! database. After changing a query, renew that data with `scripts/prepare-queries`.
 
+mod audit;
+mod change;
 mod error;
+mod identity;
 mod open;
 mod schema;
 

@@ -5,7 +5,7 @@
 #[path = "../../../../tests/support/postgres.rs"]
 mod support;
 
-use sabir_store::StoreErrorKind;
+use sabir_store::{StoreErrorKind, conformance};
 use sabir_store_postgres::{Config, Migrated, migrate, open};
 use support::{Database, OwnServer};
 
@@ -70,4 +70,17 @@ async fn a_server_that_comes_back_is_used_again() {
     assert_eq!(migrate(database.url()).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     server.start_again();
     migrate(database.url()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_passes_the_suite_of_all_stores() {
+    let databases = std::sync::Mutex::new(Vec::new());
+    let fresh = async || {
+        let database = Database::fresh();
+        let store =
+            open(database.url(), Config { max_connections: 4, migrate: true, ..Config::default() }).await.unwrap();
+        databases.lock().unwrap().push(database);
+        store
+    };
+    conformance::identity_store(fresh).await;
 }

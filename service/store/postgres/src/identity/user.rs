@@ -1,0 +1,122 @@
+//! The table `user_account`.
+
+use sabir_store::{AuditEntry, Page, Topic, User};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{PostgresStore, change::finish};
+
+/// A row as Postgres gives it.
+struct StoredUser {
+    id: Uuid,
+    name: String,
+    team_id: Option<Uuid>,
+    scopes: Json<Vec<String>>,
+    password_hash: Option<String>,
+    created_at: i64,
+    disabled_at: Option<i64>,
+}
+
+impl From<StoredUser> for User {
+    fn from(row: StoredUser) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            team_id: row.team_id,
+            scopes: row.scopes.0,
+            password_hash: row.password_hash,
+            created_at_micros: row.created_at,
+            disabled_at_micros: row.disabled_at,
+        }
+    }
+}
+
+impl PostgresStore {
+    pub(super) async fn insert_user(&self, user: &User, audit: &AuditEntry) -> Result<(), sqlx::Error> {
+        let scopes = Json(&user.scopes);
+        let mut transaction = self.begin().await?;
+        let added = sqlx::query!(
+            "INSERT INTO user_account (id, name, team_id, scopes, password_hash, created_at, disabled_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            user.id,
+            user.name,
+            user.team_id,
+            scopes as _,
+            user.password_hash,
+            user.created_at_micros,
+            user.disabled_at_micros
+        )
+        .execute(&mut *transaction)
+        .await?;
+        finish(transaction, added.rows_affected(), Topic::Identity, audit).await.map(drop)
+    }
+
+    /// The user of this id, or of this name.
+    pub(super) async fn select_user(&self, id: Option<Uuid>, name: Option<&str>) -> Result<Option<User>, sqlx::Error> {
+        let row = sqlx::query_as!(
+            StoredUser,
+            r#"SELECT id, name, team_id, scopes AS "scopes: Json<Vec<String>>",
+                      password_hash, created_at, disabled_at
+               FROM user_account WHERE id = $1 OR name = $2"#,
+            id,
+            name
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(User::from))
+    }
+
+    pub(super) async fn select_users(&self, team_id: Option<Uuid>, page: Page) -> Result<Vec<User>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            StoredUser,
+            r#"SELECT id, name, team_id, scopes AS "scopes: Json<Vec<String>>",
+                      password_hash, created_at, disabled_at
+               FROM user_account
+               WHERE (CAST($1 AS UUID) IS NULL OR team_id = $1) AND (CAST($2 AS UUID) IS NULL OR id < $2)
+               ORDER BY id DESC
+               LIMIT $3"#,
+            team_id,
+            page.after,
+            i64::from(page.limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(User::from).collect())
+    }
+
+    pub(super) async fn replace_user(&self, user: &User, audit: &AuditEntry) -> Result<bool, sqlx::Error> {
+        let scopes = Json(&user.scopes);
+        let mut transaction = self.begin().await?;
+        let changed = sqlx::query!(
+            "UPDATE user_account
+             SET name = $2, team_id = $3, scopes = $4, password_hash = $5, disabled_at = $6
+             WHERE id = $1",
+            user.id,
+            user.name,
+            user.team_id,
+            scopes as _,
+            user.password_hash,
+            user.disabled_at_micros
+        )
+        .execute(&mut *transaction)
+        .await?;
+        finish(transaction, changed.rows_affected(), Topic::Identity, audit).await
+    }
+
+    pub(super) async fn remove_user(&self, id: Uuid, audit: &AuditEntry) -> Result<bool, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let removed = sqlx::query!("DELETE FROM user_account WHERE id = $1", id).execute(&mut *transaction).await?;
+        finish(transaction, removed.rows_affected(), Topic::Identity, audit).await
+    }
+
+    pub(super) async fn exists_user_with_scope(&self, scope: &str) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT 1 FROM user_account WHERE scopes ? $1 AND disabled_at IS NULL
+               ) AS "exists!""#,
+            scope
+        )
+        .fetch_one(&self.pool)
+        .await
+    }
+}
