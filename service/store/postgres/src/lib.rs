@@ -7,11 +7,14 @@
 //! database. After changing a query, renew that data with `scripts/prepare-queries`.
 
 mod audit;
+mod budget;
 mod change;
 mod error;
 mod identity;
 mod open;
+mod price;
 mod schema;
+mod tokens;
 
 use sqlx::PgPool;
 
