@@ -4,14 +4,14 @@
 //! are options, which stay in the descriptor set for whoever reads them at run time.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Where imports are looked up: the contract itself, then the vocabulary of its options.
 const INCLUDES: [&str; 2] = ["proto", "service/transcode/proto"];
 
-/// The files of the contract, relative to the first include directory.
-const FILES: [&str; 3] = ["sabir/v1/auth.proto", "sabir/v1/chat.proto", "sabir/v1/models.proto"];
+/// The folder of the contract, relative to the first include directory: every file in it.
+const FOLDER: &str = "sabir/v1";
 
 /// The package for which Rust code is generated.
 const PACKAGE: &str = "sabir.v1";
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=service/transcode/proto");
 
     let mut compiler = protox::Compiler::new(INCLUDES)?;
-    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    compiler.include_imports(true).include_source_info(true).open_files(files()?)?;
 
     // Encoded by the compiler itself: decoding into prost's descriptor types would lose the options.
     let descriptor_set = compiler.encode_file_descriptor_set();
@@ -31,7 +31,21 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The option types stay in the descriptor set; nobody needs them as Rust types.
     let mut generated = compiler.file_descriptor_set();
-    generated.file.retain(|file| file.package() == PACKAGE);
+    // Well-known types are there to be looked up; prost has types of its own for them.
+    generated.file.retain(|file| [PACKAGE, "google.protobuf"].contains(&file.package()));
     tonic_prost_build::configure().build_client(true).build_server(true).btree_map(".").compile_fds(generated)?;
     Ok(())
+}
+
+/// The files of the contract, in an order that does not depend on the file system.
+fn files() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(Path::new(INCLUDES[0]).join(FOLDER))? {
+        let name = entry?.file_name();
+        if Path::new(&name).extension().is_some_and(|extension| extension == "proto") {
+            files.push(Path::new(FOLDER).join(name));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
