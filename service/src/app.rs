@@ -10,9 +10,11 @@ use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use sabir_proto::FILE_DESCRIPTOR_SET;
 use sabir_proto::v1::auth_server::AuthServer;
+use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::models_server::ModelsServer;
-use sabir_store::{ChangeWatch, StoreError, UsageWriter};
+use sabir_proto::v1::prices_server::PricesServer;
+use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -25,7 +27,7 @@ use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
-use crate::api::{AuthApi, ChatApi, ModelsApi};
+use crate::api::{AuthApi, BudgetsApi, ChatApi, ModelsApi, PricesApi};
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Passwords, Policy, TokensError,
 };
@@ -122,7 +124,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services = services(config, &registry, &usage, &budgets, &limiter, &grants, &health).await?;
+    let services = services(config, &store, &registry, &usage, &budgets, &limiter, &grants, &health).await?;
     let dependencies = Dependencies::builder().shared(Arc::clone(&registry)).build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
     let stack = {
@@ -172,6 +174,7 @@ async fn drain_sockets(sockets: Sockets, limit: Duration, shutdown: Shutdown) ->
 /// Every gRPC service.
 async fn services(
     config: &Config,
+    store: &Arc<dyn Store>,
     registry: &Arc<Registry>,
     usage: &UsageWriter,
     budgets: &Budgets,
@@ -188,6 +191,7 @@ async fn services(
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
+    let prices = PricesServer::new(PricesApi::new(Arc::clone(budgets.prices()))).max_decoding_message_size(limit);
 
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -198,6 +202,8 @@ async fn services(
         .with(auth)
         .with(chat)
         .with(models)
+        .with(BudgetsServer::new(BudgetsApi::new(Arc::clone(store))))
+        .with(prices)
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
         .with(reflection().build_v1()?)
         // grpcurl before 1.9 and other tools of its age know only this one.

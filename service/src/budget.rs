@@ -21,7 +21,7 @@ mod table;
 pub(crate) use book::{Asked, Budgets};
 pub use config::{Config, PricesConfig, Unpriced};
 pub(crate) use price::{TokenCount, dollars};
-pub(crate) use prices::Prices;
 pub use prices::PricesError;
+pub(crate) use prices::{Prices, table_of};
 pub(crate) use reservation::{Denied, Reservation, Standing};
 pub(crate) use table::{Change, Entry, PriceTable};

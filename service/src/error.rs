@@ -171,6 +171,28 @@ pub(crate) fn store_status(error: &StoreError) -> Status {
     }
 }
 
+/// A field of an administrative request that is wrong beyond what the contract's bounds say.
+pub(crate) fn field_status(field: &str, message: &str) -> Status {
+    let details = ErrorDetails::with_bad_request_violation(field, message);
+    status(Code::InvalidArgument, &format!("{field}: {message}"), "INVALID_REQUEST", details)
+}
+
+/// What an administrative request names and is not there, or not for this caller.
+pub(crate) fn missing(kind: &str, name: &str) -> Status {
+    status(Code::NotFound, &format!("there is no {kind} {name:?}"), "NOT_FOUND", ErrorDetails::new())
+}
+
+/// What is beyond the team of the caller.
+pub(crate) fn out_of_reach(message: &str) -> Status {
+    status(Code::PermissionDenied, message, "OUT_OF_REACH", ErrorDetails::new())
+}
+
+/// A change that was made with something in mind that has changed since.
+pub(crate) fn outdated(kind: &str, version: i64) -> Status {
+    let message = format!("the {kind} have changed: version {version} is in force now");
+    status(Code::Aborted, &message, "OUTDATED", ErrorDetails::new())
+}
+
 impl From<&Refusal> for Status {
     fn from(refusal: &Refusal) -> Self {
         let mut details = ErrorDetails::new();

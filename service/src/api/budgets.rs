@@ -1,0 +1,181 @@
+//! `sabir.v1.Budgets`.
+
+mod message;
+mod reach;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use depends::RequestExt;
+use sabir_proto::v1::budgets_server::Budgets;
+use sabir_proto::v1::{
+    Budget, CreateBudgetRequest, DeleteBudgetRequest, DeleteBudgetResponse, GetBudgetRequest, ListBudgetsRequest,
+    ListBudgetsResponse, UpdateBudgetRequest,
+};
+use sabir_store::{AuditEntry, Store, Subject, unix_micros};
+use serde_json::json;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use self::message::{budget_message, parse_subject, period_of, warn_percents};
+use self::reach::Reach;
+use super::paging::{next_page_token, page};
+use crate::auth::Principal;
+use crate::dependencies::CurrentPrincipal;
+use crate::error::{field_status, missing, store_status};
+
+/// Administers budgets.
+#[derive(Clone)]
+pub(crate) struct BudgetsApi {
+    store: Arc<dyn Store>,
+}
+
+impl BudgetsApi {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The budget of this id, if the caller may know of it.
+    async fn find(&self, principal: &Principal, id: &str) -> Result<sabir_store::Budget, Status> {
+        let absent = || missing("budget", id);
+        let id = Uuid::try_parse(id).map_err(|_| absent())?;
+        let budget = self.store.budget(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)?;
+        // To those it does not concern it looks as if there were none.
+        let reach = Reach::of(principal, &*self.store);
+        if reach.includes(&budget.subject).await? { Ok(budget) } else { Err(absent()) }
+    }
+
+    /// Budgets as they stand.
+    async fn messages(&self, budgets: &[sabir_store::Budget]) -> Result<Vec<Budget>, Status> {
+        let ids: Vec<Uuid> = budgets.iter().map(|budget| budget.id).collect();
+        let states = self.store.budget_states(&ids).await.map_err(|error| store_status(&error))?;
+        Ok(budgets.iter().zip(states).map(|(budget, state)| budget_message(budget, state.as_ref())).collect())
+    }
+
+    async fn answer(&self, budget: sabir_store::Budget) -> Result<Response<Budget>, Status> {
+        let mut messages = self.messages(&[budget]).await?;
+        messages.pop().map(Response::new).ok_or_else(|| Status::internal("a budget has no message"))
+    }
+}
+
+#[tonic::async_trait]
+impl Budgets for BudgetsApi {
+    async fn create_budget(&self, request: Request<CreateBudgetRequest>) -> Result<Response<Budget>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let wanted = request.into_inner().budget.unwrap_or_default();
+        let subject = parse_subject(wanted.subject_kind(), &wanted.subject)
+            .ok_or_else(|| field_status("budget.subject", "does not name a subject of this kind"))?;
+        let amount_nanos = wanted.amount_nanos.ok_or_else(|| field_status("budget.amount_nanos", "is required"))?;
+        let reach = Reach::of(principal, &*self.store);
+        let subject = reach.resolve(subject).await?;
+        let budget = sabir_store::Budget {
+            id: Uuid::now_v7(),
+            subject,
+            amount_nanos,
+            period: period_of(wanted.period()),
+            hard: wanted.hard.unwrap_or(true),
+            warn_percents: warn_percents(&wanted.warn_percents),
+            created_at_micros: unix_micros(SystemTime::now()),
+        };
+        let audit = audit(principal, "Budgets/CreateBudget", &budget);
+        self.store.create_budget(&budget, &audit).await.map_err(|error| store_status(&error))?;
+        self.answer(budget).await
+    }
+
+    async fn get_budget(&self, request: Request<GetBudgetRequest>) -> Result<Response<Budget>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let budget = self.find(principal, &request.get_ref().id).await?;
+        self.answer(budget).await
+    }
+
+    async fn list_budgets(
+        &self,
+        request: Request<ListBudgetsRequest>,
+    ) -> Result<Response<ListBudgetsResponse>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let request = request.into_inner();
+        let page = page(request.page_size, &request.page_token)?;
+        let asked = match request.subject_kind() {
+            sabir_proto::v1::budget::SubjectKind::Unspecified => None,
+            kind => Some(
+                parse_subject(kind, &request.subject)
+                    .ok_or_else(|| field_status("subject", "does not name a subject of this kind"))?,
+            ),
+        };
+        let reach = Reach::of(principal, &*self.store);
+        let subject = match (asked, reach.team()) {
+            (Some(subject), _) if !reach.includes(&subject).await? => {
+                return Ok(Response::new(ListBudgetsResponse::default()));
+            }
+            // Who belongs to a team sees the team's unless others are asked for by name.
+            (None, Some(team)) => Some(Subject::Team(team)),
+            (asked, _) => asked,
+        };
+        let budgets = self.store.list_budgets(subject.as_ref(), page).await;
+        let budgets = budgets.map_err(|error| store_status(&error))?;
+        let next_page_token = next_page_token(page, budgets.iter().map(|budget| budget.id));
+        Ok(Response::new(ListBudgetsResponse { budgets: self.messages(&budgets).await?, next_page_token }))
+    }
+
+    async fn update_budget(&self, request: Request<UpdateBudgetRequest>) -> Result<Response<Budget>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let UpdateBudgetRequest { budget, update_mask } = request.into_inner();
+        let wanted = budget.unwrap_or_default();
+        let mut budget = self.find(principal, &wanted.id).await?;
+        let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
+        if paths.is_empty() {
+            return Err(field_status("update_mask", "says what is to change"));
+        }
+        for path in &paths {
+            match path.as_str() {
+                "amount_nanos" => {
+                    budget.amount_nanos =
+                        wanted.amount_nanos.ok_or_else(|| field_status("budget.amount_nanos", "is required"))?;
+                }
+                "hard" => budget.hard = wanted.hard.unwrap_or(true),
+                "warn_percents" => budget.warn_percents = warn_percents(&wanted.warn_percents),
+                // A body may name the budget that its path names.
+                "id" => {}
+                other => return Err(field_status("update_mask", &format!("`{other}` of a budget does not change"))),
+            }
+        }
+        let audit = audit(principal, "Budgets/UpdateBudget", &budget);
+        if self.store.update_budget(&budget, &audit).await.map_err(|error| store_status(&error))? {
+            self.answer(budget).await
+        } else {
+            Err(missing("budget", &wanted.id))
+        }
+    }
+
+    async fn delete_budget(
+        &self,
+        request: Request<DeleteBudgetRequest>,
+    ) -> Result<Response<DeleteBudgetResponse>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let budget = self.find(principal, &request.get_ref().id).await?;
+        let audit = audit(principal, "Budgets/DeleteBudget", &budget);
+        if self.store.delete_budget(budget.id, &audit).await.map_err(|error| store_status(&error))? {
+            Ok(Response::new(DeleteBudgetResponse {}))
+        } else {
+            Err(missing("budget", &budget.id.to_string()))
+        }
+    }
+}
+
+fn audit(principal: &Principal, action: &str, budget: &sabir_store::Budget) -> AuditEntry {
+    let detail = json!({
+        "subject": budget.subject.to_string(),
+        "amount_nanos": budget.amount_nanos,
+        "period": budget.period.as_str(),
+        "hard": budget.hard,
+        "warn_percents": budget.warn_percents,
+    });
+    AuditEntry {
+        id: Uuid::now_v7(),
+        at_micros: unix_micros(SystemTime::now()),
+        actor: principal.actor(),
+        action: action.to_owned(),
+        target: format!("budget {}", budget.id),
+        detail: detail.to_string(),
+    }
+}
