@@ -29,7 +29,7 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 use crate::about::about;
 use crate::api::{AuthApi, BudgetsApi, ChatApi, ModelsApi, PricesApi};
 use crate::auth::{
-    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Passwords, Policy, TokensError,
+    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, Passwords, Policy, TokensError,
 };
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
@@ -114,7 +114,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let mint = config.auth.mint(&*store).await?;
     let limiter = config.limits.build(Arc::clone(&store) as _, &changes, config.database.is_shared()).await?;
     let tokens = config.auth.tokens(Arc::clone(&store) as _, Arc::clone(&store) as _, changes.clone()).await?;
-    let bearers = Bearers::new(Arc::clone(&tokens));
+    let bearers = Bearers::new(Arc::clone(&tokens), Issuers::new(&config.auth.issuers));
     let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access, bearers);
     let grants = Arc::new(Grants::new(tokens, Passwords::default()));
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::token::{self, Tokens};
-use super::{Principal, Refusal};
+use super::{Issuers, Principal, Refusal};
 
 /// Tells whose token it is.
 #[derive(Debug)]
 pub(crate) struct Bearers {
     tokens: Arc<Tokens>,
+    issuers: Issuers,
 }
 
 impl Bearers {
-    /// Of these tokens.
-    pub(crate) fn new(tokens: Arc<Tokens>) -> Self {
-        Self { tokens }
+    /// Of our tokens and of those of these issuers.
+    pub(crate) fn new(tokens: Arc<Tokens>, issuers: Issuers) -> Self {
+        Self { tokens, issuers }
     }
 
     /// What memory says of a token; `None` if it has to be looked at.
@@ -31,7 +32,8 @@ impl Bearers {
         if self.tokens.is_ours(&issuer) {
             return self.tokens.look_up(token).await;
         }
-        Err(Refusal::Invalid)
+        let (principal, expires_at) = self.issuers.verify(&issuer, token).await?;
+        self.tokens.vouched(token, principal, expires_at).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sabir_providers::Secret;
 use sabir_store::{ChangeWatch, IdentityStore, StoreError, StoreErrorKind, TokenStore};
 
-use super::{Access, Authenticator, Bearers, KeyMint, Keys, Tokens, TokensError, token};
+use super::{Access, Authenticator, Bearers, KeyMint, Keys, Tokens, TokensError, issuer, token};
 use crate::config::Section;
 
 /// The fewest bytes that a configured secret has: as many as the hash it is for.
@@ -46,6 +46,8 @@ pub struct Config {
     pub stale_for: Duration,
     /// `[auth.tokens]`.
     pub tokens: token::Config,
+    /// `[auth.issuers]`: other issuers whose tokens are accepted.
+    pub issuers: Vec<issuer::Config>,
 }
 
 impl Config {
@@ -59,6 +61,7 @@ impl Config {
             docs: section.choice("docs", &POLICIES, Policy::Public),
             stale_for: section.value("stale_for", Duration::from_secs(60)),
             tokens: token::Config::read(section.section("tokens")),
+            issuers: issuer::read(section.section("issuers")),
         };
         section.finish();
         config
