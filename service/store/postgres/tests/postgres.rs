@@ -9,20 +9,6 @@ use sabir_store::{StoreErrorKind, conformance};
 use sabir_store_postgres::{Config, Migrated, migrate, open};
 use support::{Database, OwnServer};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_passes_the_suite_of_all_stores() {
-    let databases = std::sync::Mutex::new(Vec::new());
-    let fresh = async || {
-        let database = Database::fresh();
-        let store = open(database.url(), Config { migrate: true, ..Config::default() }).await.unwrap();
-        databases.lock().unwrap().push(database);
-        store
-    };
-    conformance::identity_store(fresh).await;
-    conformance::token_store(fresh).await;
-    conformance::budget_store(fresh).await;
-}
-
 #[tokio::test]
 async fn only_a_database_with_this_schema_is_opened() {
     let database = Database::fresh();
@@ -97,4 +83,6 @@ async fn the_store_passes_the_suite_of_all_stores() {
         store
     };
     conformance::identity_store(fresh).await;
+    conformance::token_store(fresh).await;
+    conformance::budget_store(fresh).await;
 }
