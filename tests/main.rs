@@ -18,6 +18,7 @@ mod failures;
 mod harness;
 mod interop;
 mod lifecycle;
+mod limits;
 mod local;
 mod openapi;
 mod pacing;

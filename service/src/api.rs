@@ -3,13 +3,16 @@
 mod auth;
 mod budgets;
 mod chat;
+mod limits;
 mod models;
 mod paging;
 mod prices;
+mod reach;
 mod time;
 
 pub(crate) use auth::AuthApi;
 pub(crate) use budgets::BudgetsApi;
 pub(crate) use chat::ChatApi;
+pub(crate) use limits::LimitsApi;
 pub(crate) use models::ModelsApi;
 pub(crate) use prices::PricesApi;

@@ -12,6 +12,7 @@ use sabir_proto::FILE_DESCRIPTOR_SET;
 use sabir_proto::v1::auth_server::AuthServer;
 use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
+use sabir_proto::v1::limits_server::LimitsServer;
 use sabir_proto::v1::models_server::ModelsServer;
 use sabir_proto::v1::prices_server::PricesServer;
 use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
@@ -27,7 +28,7 @@ use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
-use crate::api::{AuthApi, BudgetsApi, ChatApi, ModelsApi, PricesApi};
+use crate::api::{AuthApi, BudgetsApi, ChatApi, LimitsApi, ModelsApi, PricesApi};
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, Passwords, Policy, TokensError,
 };
@@ -203,6 +204,7 @@ async fn services(
         .with(chat)
         .with(models)
         .with(BudgetsServer::new(BudgetsApi::new(Arc::clone(store))))
+        .with(LimitsServer::new(LimitsApi::new(Arc::clone(store))))
         .with(prices)
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
         .with(reflection().build_v1()?)

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{hmac, rand};
-use sabir_store::{ApiKey, AuditEntry, IdentityStore, Store, Team, User};
+use sabir_store::{ApiKey, AuditEntry, IdentityStore, Limit, LimitStore, Store, Team, User};
 use uuid::Uuid;
 
 use super::Server;
@@ -61,6 +61,16 @@ impl Registrar {
     /// Changes a key.
     pub(crate) async fn change(&self, key: &ApiKey) {
         assert!(self.store.update_key(key, &audit()).await.unwrap());
+    }
+
+    /// Adds a limit.
+    pub(crate) async fn limit(&self, limit: &Limit) {
+        self.store.create_limit(limit, &audit()).await.unwrap();
+    }
+
+    /// Removes a limit.
+    pub(crate) async fn unlimit(&self, limit: &Limit) {
+        assert!(self.store.delete_limit(limit.id, &audit()).await.unwrap());
     }
 
     /// Adds a team.

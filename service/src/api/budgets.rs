@@ -1,7 +1,6 @@
 //! `sabir.v1.Budgets`.
 
 mod message;
-mod reach;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,8 +17,8 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use self::message::{budget_message, parse_subject, period_of, warn_percents};
-use self::reach::Reach;
 use super::paging::{next_page_token, page};
+use super::reach::Reach;
 use crate::auth::Principal;
 use crate::dependencies::CurrentPrincipal;
 use crate::error::{field_status, missing, store_status};

@@ -11,6 +11,7 @@ mod budget;
 mod change;
 mod error;
 mod identity;
+mod limits;
 mod open;
 mod price;
 mod schema;

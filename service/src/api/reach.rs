@@ -1,4 +1,4 @@
-//! Whose budgets a caller may see and change: everybody's, or, in a team and without `admin`, those of the team.
+//! Whose budgets and limits a caller may see and change: everybody's, or, in a team and without `admin`, those of the team.
 
 use sabir_store::{Store, Subject};
 use tonic::Status;
@@ -54,7 +54,7 @@ impl<'a> Reach<'a> {
     /// # Errors
     /// There is no such subject, or it is out of reach.
     pub(crate) async fn resolve(&self, subject: Subject) -> Result<Subject, Status> {
-        let absent = || field_status("budget.subject", &format!("there is no {subject}"));
+        let absent = || field_status("subject", &format!("there is no {subject}"));
         let away = |error| store_status(&error);
         if !self.includes(&subject).await? {
             return Err(absent());
