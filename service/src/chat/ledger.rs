@@ -188,6 +188,9 @@ impl Ledger {
             operation: Operation::Chat,
             streamed: self.streamed,
             principal: actor(&self.caller.principal),
+            key_id: key_id(&self.caller.principal),
+            user_id: self.caller.principal.user_id,
+            team_id: self.caller.principal.team_id,
             model_asked: Arc::clone(&self.model_asked),
             model_used: self.model_used.take(),
             provider: self.provider.clone(),
@@ -207,6 +210,14 @@ impl Ledger {
 /// The caller's name; nobody has one where nobody has to say who they are.
 fn actor(principal: &Principal) -> Option<Arc<str>> {
     (principal.identity != Identity::Open).then(|| Arc::from(principal.actor()))
+}
+
+/// The key the caller came with.
+fn key_id(principal: &Principal) -> Option<Uuid> {
+    match principal.identity {
+        Identity::Key { id, .. } => Some(id),
+        _ => None,
+    }
 }
 
 impl Drop for Ledger {

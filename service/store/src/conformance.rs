@@ -7,6 +7,7 @@ mod capture;
 mod identity;
 mod limits;
 mod tokens;
+mod usage;
 
 use std::{future::Future, sync::Arc};
 
@@ -15,6 +16,7 @@ pub use capture::{capture_store, sample_capture};
 pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
 pub use limits::{limit_store, sample_limit};
 pub use tokens::token_store;
+pub use usage::usage_sum_store;
 
 use crate::{BatchConfig, Operation, Outcome, Protocol, TokenSource, UsageFilter, UsageRow, UsageStore, UsageWriter};
 
@@ -31,6 +33,7 @@ where
     a_row_given_twice_is_stored_once(&fresh().await).await;
     the_latest_start_comes_first(&fresh().await).await;
     filters_select(&fresh().await).await;
+    pages_follow_one_another(&fresh().await).await;
     nothing_is_lost_when_many_tasks_write(Arc::new(fresh().await)).await;
 }
 
@@ -47,6 +50,9 @@ pub fn sample_row(number: u64) -> UsageRow {
         operation: Operation::Chat,
         streamed: number % 2 == 1,
         principal: None,
+        key_id: Some(uuid::Uuid::from_u128(1)),
+        user_id: None,
+        team_id: Some(uuid::Uuid::from_u128(2)),
         model_asked: "openai/gpt-4o-mini".into(),
         model_used: Some("gpt-4o-mini-2024-07-18".into()),
         provider: Some("openai".into()),
@@ -119,7 +125,7 @@ async fn rows_come_back_as_they_were_written(store: &dyn UsageStore) {
         add(&|row| row.grpc_code = code);
     }
     add(&|row| {
-        row.cost_nanos = i64::MAX;
+        row.cost_nanos = i64::MAX / 2;
         row.price_version = None;
     });
     add(&|row| {
@@ -203,4 +209,37 @@ async fn filters_select(store: &dyn UsageStore) {
     assert_eq!(selected(UsageFilter { until_micros, ..alice }).await, rows[3..4]);
     let nobody = UsageFilter { principal: Some("carol".into()), ..UsageFilter::default() };
     assert_eq!(selected(nobody).await, []);
+
+    rows.truncate(1);
+    let mut other = rows[0].clone();
+    other.id = [7; 16];
+    (other.key_id, other.user_id, other.team_id) = (None, Some(uuid::Uuid::from_u128(3)), None);
+    other.provider = None;
+    store.insert(std::slice::from_ref(&other)).await.unwrap();
+    let user_id = UsageFilter { user_id: other.user_id, ..UsageFilter::default() };
+    assert_eq!(selected(user_id).await, [other.clone()]);
+    for filter in [
+        UsageFilter { key_id: rows[0].key_id, ..UsageFilter::default() },
+        UsageFilter { team_id: rows[0].team_id, ..UsageFilter::default() },
+        UsageFilter { provider: rows[0].provider.clone(), ..UsageFilter::default() },
+    ] {
+        let found = selected(filter).await;
+        assert_eq!((found.len(), found.contains(&other)), (10, false));
+    }
+}
+
+async fn pages_follow_one_another(store: &dyn UsageStore) {
+    let mut rows: Vec<_> = (0..10).map(sample_row).collect();
+    // Some start at the same time, and are told apart by their ids.
+    rows.iter_mut().for_each(|row| row.started_at_micros -= row.started_at_micros % 4_000);
+    store.insert(&rows).await.unwrap();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list(&UsageFilter { after, ..UsageFilter::default() }, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.started_at_micros, last.id));
+        listed.extend(page);
+    }
+    rows.reverse();
+    assert_eq!(listed, rows);
 }

@@ -37,5 +37,6 @@ pub use store::Store;
 pub use subject::Subject;
 pub use tokens::{OAuthClient, RefreshFamily, Renewal, Revocation, SigningKey, TokenStore};
 pub use usage::{
-    Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageRow, UsageStore, unix_micros,
+    Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageGroup, UsageGrouping, UsageRow,
+    UsageStore, UsageSum, UsageSumQuery, UsageSumStore, unix_day, unix_micros,
 };

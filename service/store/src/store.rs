@@ -2,12 +2,13 @@
 
 use crate::{
     AuditStore, BudgetStore, CaptureStore, ChangeStore, IdentityStore, LimitStore, PriceStore, StoreFuture, TokenStore,
-    UsageStore,
+    UsageStore, UsageSumStore,
 };
 
 /// A database with every aggregate.
 pub trait Store:
     UsageStore
+    + UsageSumStore
     + IdentityStore
     + AuditStore
     + ChangeStore

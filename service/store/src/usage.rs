@@ -3,6 +3,7 @@
 //! A row holds figures and names, never what was said.
 
 mod code;
+mod sum;
 
 use std::{
     future::Future,
@@ -12,6 +13,8 @@ use std::{
 };
 
 pub use code::{Operation, Outcome, Protocol, TokenSource};
+pub use sum::{UsageGroup, UsageGrouping, UsageSum, UsageSumQuery, UsageSumStore, unix_day};
+use uuid::Uuid;
 
 use crate::StoreError;
 
@@ -36,6 +39,12 @@ pub struct UsageRow {
     pub streamed: bool,
     /// Who asked; `None` where nobody has to say.
     pub principal: Option<Arc<str>>,
+    /// The API key it was asked with.
+    pub key_id: Option<Uuid>,
+    /// The user who asked.
+    pub user_id: Option<Uuid>,
+    /// The team that the call counts for.
+    pub team_id: Option<Uuid>,
     /// The model as the caller named it.
     pub model_asked: Arc<str>,
     /// The model that answered, as its provider names it; `None` if none did.
@@ -81,8 +90,18 @@ pub struct UsageFilter {
     pub until_micros: Option<i64>,
     /// Only rows of this principal.
     pub principal: Option<Arc<str>>,
+    /// Only rows of this key.
+    pub key_id: Option<Uuid>,
+    /// Only rows of this user.
+    pub user_id: Option<Uuid>,
+    /// Only rows of this team.
+    pub team_id: Option<Uuid>,
     /// Only rows that asked for this model.
     pub model_asked: Option<Arc<str>>,
+    /// Only rows for which this provider was asked last.
+    pub provider: Option<Arc<str>>,
+    /// Only rows that come after this one in the order of the list: the start and the id of a page's last row.
+    pub after: Option<(i64, [u8; 16])>,
 }
 
 /// What a call to a store answers.

@@ -16,6 +16,7 @@ mod open;
 mod price;
 mod schema;
 mod tokens;
+mod usage;
 
 use sqlx::PgPool;
 
