@@ -33,8 +33,9 @@ CREATE INDEX usage_daily_user ON usage_daily (user_id, day);
 CREATE INDEX usage_daily_team ON usage_daily (team_id, day);
 
 INSERT INTO usage_daily
-SELECT '00000000-0000-0000-0000-000000000000', started_at / 86400000000, '00000000-0000-0000-0000-000000000000',
-       '00000000-0000-0000-0000-000000000000', CASE WHEN provider IS NULL THEN '' ELSE model_asked END,
+SELECT CAST('00000000-0000-0000-0000-000000000000' AS UUID), started_at / 86400000000,
+       CAST('00000000-0000-0000-0000-000000000000' AS UUID), CAST('00000000-0000-0000-0000-000000000000' AS UUID),
+       CASE WHEN provider IS NULL THEN '' ELSE model_asked END,
        coalesce(provider, ''), COUNT(*), COUNT(*) FILTER (WHERE grpc_code <> 0), SUM(prompt_tokens), SUM(completion_tokens),
        SUM(cached_tokens), SUM(reasoning_tokens), SUM(cost)
 FROM usage

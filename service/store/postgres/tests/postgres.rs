@@ -82,6 +82,8 @@ async fn the_store_passes_the_suite_of_all_stores() {
         databases.lock().unwrap().push(database);
         store
     };
+    conformance::usage_store(fresh).await;
+    conformance::usage_sum_store(fresh).await;
     conformance::identity_store(fresh).await;
     conformance::token_store(fresh).await;
     conformance::budget_store(fresh).await;
