@@ -6,7 +6,8 @@
 use std::{path::PathBuf, process::Command};
 
 use crate::clients::process::{Client, root};
-use crate::support::{http, server::binary, world};
+use crate::support::identity::{self, Registrar};
+use crate::support::{Server, Upstream, http, server::binary, world};
 
 /// The versions, each with the file that is committed.
 const DOCUMENTS: [(&str, &str); 2] = [("3.1", "docs/openapi.json"), ("3.2", "docs/openapi-3.2.json")];
@@ -80,7 +81,10 @@ async fn the_validators_find_what_3_1_does_not_know() {
 /// Everything that schemathesis can check, over requests that it makes up: some that fit the document, some that do not.
 #[tokio::test]
 async fn the_server_does_what_the_documents_say() {
-    let (_upstream, server) = world().await;
+    // The documents say who may call; in open mode everybody may.
+    let upstream = Upstream::start();
+    let server = Server::start(&format!("{}{}", Server::config_for(&upstream.base_url()), identity::required())).await;
+    let key = Registrar::of(&server).await.key_for(&["admin"]).await;
     // It writes down what it found.
     let folder = tempfile::tempdir().unwrap();
     for (version, file) in DOCUMENTS {
@@ -89,6 +93,7 @@ async fn the_server_does_what_the_documents_say() {
             .arg("--config-file")
             .arg(root().join("tests/openapi/schemathesis.toml"))
             .args(["run", "--no-color", "--checks=all"])
+            .arg(format!("--header=Authorization: Bearer {key}"))
             .args(["--seed=1", "--max-examples=25", "--no-shrink", "--generation-database=none"])
             .arg(format!("--url=http://{}", server.address()))
             .arg(root().join(file))

@@ -2,6 +2,7 @@
 
 use transcode::openapi::{About, ExternalDocs, Header, Licence, SecurityScheme};
 
+use crate::auth::Scope;
 use crate::chat::{MODEL_USED, REQUEST_ID};
 
 const DESCRIPTION: &str = "\
@@ -15,6 +16,8 @@ passed on to the model's server.";
 const KEYS: &str = "\
 An API key of this server, which `sabir keys create` or `POST /v1/admin/keys` makes. The headers `x-api-key` and `api-key` are \
 read too. Where the server runs in open mode, calls need none.";
+
+const PASSWORD: &str = "A token of this server, for a user's name and password; it allows what the user may, or less.";
 
 /// Sabir, in the words of its documents.
 pub(crate) fn about() -> About {
@@ -33,10 +36,24 @@ pub(crate) fn about() -> About {
             url: "https://platform.openai.com/docs/api-reference/chat".to_owned(),
             description: Some("The API that the HTTP form is compatible with".to_owned()),
         }),
-        security: vec![(
-            "key".to_owned(),
-            SecurityScheme::Bearer { format: Some("sk-sabir-...".to_owned()), description: Some(KEYS.to_owned()) },
-        )],
+        security: vec![
+            (
+                "key".to_owned(),
+                SecurityScheme::Bearer { format: Some("sk-sabir-...".to_owned()), description: Some(KEYS.to_owned()) },
+            ),
+            (
+                "password".to_owned(),
+                SecurityScheme::OAuth2Password {
+                    token_url: "/v1/auth/token".to_owned(),
+                    refresh_url: None,
+                    scopes: Scope::ALL
+                        .iter()
+                        .map(|scope| (scope.name().to_owned(), scope.about().to_owned()))
+                        .collect(),
+                    description: Some(PASSWORD.to_owned()),
+                },
+            ),
+        ],
         response_headers: vec![
             header(
                 REQUEST_ID,
