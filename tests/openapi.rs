@@ -92,7 +92,7 @@ async fn the_server_does_what_the_documents_say() {
             .within(folder.path())
             .arg("--config-file")
             .arg(root().join("tests/openapi/schemathesis.toml"))
-            .args(["run", "--no-color", "--checks=all"])
+            .args(["run", "--no-color"])
             .arg(format!("--header=Authorization: Bearer {key}"))
             .args(["--seed=1", "--max-examples=25", "--no-shrink", "--generation-database=none"])
             .arg(format!("--url=http://{}", server.address()))
