@@ -22,7 +22,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{auth, budget, limit, pages, server, store, telemetry, upstream};
+use crate::{auth, budget, capture, limit, pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -42,6 +42,8 @@ pub struct Config {
     pub log: telemetry::Config,
     /// `[database]`.
     pub database: store::Config,
+    /// `[capture]`.
+    pub capture: capture::Config,
     /// `[usage]`.
     pub usage: BatchConfig,
     /// `[budgets]`.
@@ -119,6 +121,7 @@ impl Config {
                 pages: pages::Config::read(root.section("pages")),
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),
+                capture: capture::Config::read(root.section("capture")),
                 usage: store::read_usage(root.section("usage")),
                 budgets: budget::Config::read(root.section("budgets")),
                 prices: budget::PricesConfig::read(root.section("prices")),

@@ -92,6 +92,19 @@ impl FromSetting for usize {
     }
 }
 
+impl FromSetting for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number: &Self| number.is_finite())
+    }
+
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        // A whole number up to 2^53 is what it says.
+        value.as_float().or_else(|| value.as_integer().map(|number| number as Self)).filter(|number| number.is_finite())
+    }
+}
+
 /// A number of bytes: `1048576` or `"1MiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ByteSize(pub(crate) usize);
