@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use sabir_proto::v1::chat_client::ChatClient;
 use sabir_proto::v1::models_client::ModelsClient;
-use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, GetModelRequest, ListModelsRequest, Model};
+use sabir_proto::v1::request_log_client::RequestLogClient;
+use sabir_proto::v1::{
+    ChatCompletion, CreateChatCompletionRequest, GetModelRequest, ListCapturesRequest, ListCapturesResponse,
+    ListModelsRequest, Model,
+};
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -74,6 +78,16 @@ impl Client {
         let request = self.options.request(ListModelsRequest::default());
         let mut models = ModelsClient::new(self.channel.clone()).max_decoding_message_size(self.message_limit);
         Ok(self.within_deadline(models.list_models(request)).await?.data)
+    }
+
+    /// Lists what was captured of prompts and answers, the latest call first. Needs the scope `audit.read`.
+    ///
+    /// # Errors
+    /// [`Error::Call`] with what the server said.
+    pub async fn captures(&self, request: ListCapturesRequest) -> Result<ListCapturesResponse, Error> {
+        let request = self.options.request(request);
+        let mut log = RequestLogClient::new(self.channel.clone()).max_decoding_message_size(self.message_limit);
+        self.within_deadline(log.list_captures(request)).await
     }
 
     /// Looks up one model.

@@ -8,6 +8,7 @@ mod models;
 mod paging;
 mod prices;
 mod reach;
+mod requests;
 mod time;
 
 pub(crate) use auth::AuthApi;
@@ -16,3 +17,4 @@ pub(crate) use chat::ChatApi;
 pub(crate) use limits::LimitsApi;
 pub(crate) use models::ModelsApi;
 pub(crate) use prices::PricesApi;
+pub(crate) use requests::RequestLogApi;

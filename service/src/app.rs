@@ -15,6 +15,7 @@ use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::limits_server::LimitsServer;
 use sabir_proto::v1::models_server::ModelsServer;
 use sabir_proto::v1::prices_server::PricesServer;
+use sabir_proto::v1::request_log_server::RequestLogServer;
 use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -28,14 +29,16 @@ use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
-use crate::api::{AuthApi, BudgetsApi, ChatApi, LimitsApi, ModelsApi, PricesApi};
+use crate::api::{AuthApi, BudgetsApi, ChatApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi};
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, Passwords, Policy, TokensError,
 };
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
+use crate::capture::CaptureLog;
 use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID, TokenLimits};
 use crate::config::Config;
+use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
 use crate::upstream::{BuildError, Registry};
@@ -120,13 +123,18 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let grants = Arc::new(Grants::new(tokens, Passwords::default()));
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
+    let captures = CaptureLog::start(Arc::clone(&store) as _, &config.capture);
     let prices = Arc::new(Prices::open(Arc::clone(&store) as _, &config.prices).await?);
     let budgets = config.budgets.clone();
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services = services(config, &store, &registry, &usage, &budgets, &limiter, &grants, &health).await?;
-    let dependencies = Dependencies::builder().shared(Arc::clone(&registry)).build();
+    let services = services(config, &store, &registry, &usage, &budgets, &limiter, &grants, &captures, &health).await?;
+    let dependencies = Dependencies::builder()
+        .shared(Arc::clone(&registry))
+        .value(Database(Arc::clone(&store)))
+        .value(captures.clone())
+        .build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
     let stack = {
         let readiness = readiness.clone();
@@ -148,6 +156,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
     budgets.close().await;
+    captures.close().await;
     limiter.close().await;
     // Everything is written; a database that cannot even say goodbye changes nothing.
     let _ = store.close().await;
@@ -181,18 +190,21 @@ async fn services(
     budgets: &Budgets,
     limiter: &Limiter,
     grants: &Arc<Grants>,
+    captures: &CaptureLog,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
     let limit = config.server.body_limit;
     let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
-    let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone(), limits);
+    let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone(), limits, captures.clone());
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
     let models = ModelsServer::new(ModelsApi);
+    let requests = RequestLogServer::new(RequestLogApi);
     let auth = AuthServer::new(AuthApi::new(Arc::clone(grants)));
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
     let prices = PricesServer::new(PricesApi::new(Arc::clone(budgets.prices()))).max_decoding_message_size(limit);
+    health.set_serving::<RequestLogServer<RequestLogApi>>().await;
 
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -206,6 +218,7 @@ async fn services(
         .with(BudgetsServer::new(BudgetsApi::new(Arc::clone(store))))
         .with(LimitsServer::new(LimitsApi::new(Arc::clone(store))))
         .with(prices)
+        .with(requests)
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
         .with(reflection().build_v1()?)
         // grpcurl before 1.9 and other tools of its age know only this one.
@@ -299,7 +312,14 @@ async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthR
     shutdown.stopping().await;
     readiness.set(false);
     // The name without letters is the server as a whole (https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
-    for service in ["", AuthServer::<AuthApi>::NAME, ChatServer::<ChatApi>::NAME, ModelsServer::<ModelsApi>::NAME] {
+    let services = [
+        "",
+        AuthServer::<AuthApi>::NAME,
+        ChatServer::<ChatApi>::NAME,
+        ModelsServer::<ModelsApi>::NAME,
+        RequestLogServer::<RequestLogApi>::NAME,
+    ];
+    for service in services {
         health.set_service_status(service, ServingStatus::NotServing).await;
         // Ends the streams that watch it, which would otherwise stay open for as long as their clients like.
         health.clear_service_status(service).await;

@@ -5,6 +5,7 @@
 pub mod chat;
 pub mod models;
 pub mod openapi;
+pub mod requests;
 pub mod serve;
 
 mod json;
@@ -48,6 +49,8 @@ pub enum Command {
     Chat(chat::Arguments),
     /// List the models of a running server.
     Models(models::Arguments),
+    /// Show what was captured of prompts and answers, where the server captures it.
+    Requests(requests::Arguments),
     /// Print the OpenAPI document.
     Openapi(openapi::Arguments),
 }

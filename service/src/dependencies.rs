@@ -1,14 +1,18 @@
-//! What handlers ask for, resolved once for each request by the crate `depends`: who calls, and the models.
+//! What handlers ask for, resolved once for each request by the crate `depends`: who calls, the database, the models.
 //!
 //! Chat reads who calls from the request itself: a dependency takes a copy of the request's head, which is nothing beside an
 //! administrative act and its database, but is something beside a call that should cost next to nothing.
 
+use std::fmt;
 use std::sync::Arc;
 
 use depends::{Context, Dependency, Error};
+use sabir_store::Store;
 use tonic::Status;
+use uuid::Uuid;
 
-use crate::auth::Principal;
+use crate::auth::{Principal, Scope};
+use crate::capture::CaptureLog;
 use crate::upstream::Registry;
 
 /// Who calls, as the authentication layer found it.
@@ -23,5 +27,46 @@ impl Dependency for CurrentPrincipal {
     }
 }
 
-/// The models; given when the service is put together.
+/// The database. Given when the service is put together.
+#[derive(Clone)]
+pub(crate) struct Database(pub(crate) Arc<dyn Store>);
+
+impl Dependency for Database {}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Database")
+    }
+}
+
+/// An administrative act: who acts, on which database, and how far that goes.
+#[derive(Debug)]
+pub(crate) struct AdminSession {
+    principal: Arc<Principal>,
+    database: Arc<Database>,
+}
+
+impl Dependency for AdminSession {
+    async fn resolve(context: &Context) -> Result<Self, Error> {
+        let CurrentPrincipal(principal) = &*context.get::<CurrentPrincipal>().await?;
+        Ok(Self { principal: Arc::clone(principal), database: context.get().await? })
+    }
+}
+
+impl AdminSession {
+    /// The database.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.database.0
+    }
+
+    /// The team whose things alone may be seen and changed; `None` for those of everybody.
+    pub(crate) fn confined_to(&self) -> Option<Uuid> {
+        self.principal.team_id.filter(|_| !self.principal.scopes.allow(Scope::Admin))
+    }
+}
+
+/// The models. Given when the service is put together.
 impl Dependency for Registry {}
+
+/// The request log. Given when the service is put together.
+impl Dependency for CaptureLog {}

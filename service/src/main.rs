@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sabir::cli::{Cli, Command, chat, models, openapi, report, serve};
+use sabir::cli::{Cli, Command, chat, models, openapi, report, requests, serve};
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
 #[global_allocator]
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::main(arguments),
         Command::Chat(arguments) => chat::main(arguments),
         Command::Models(arguments) => models::main(arguments),
+        Command::Requests(arguments) => requests::main(arguments),
         Command::Openapi(arguments) => openapi::main(&arguments),
     })
 }

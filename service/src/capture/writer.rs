@@ -38,7 +38,7 @@ pub(crate) struct CaptureLog(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     enabled: bool,
-    /// Calls whose 62 random bits are below this are captured.
+    /// Calls whose 32 random bits are below this are captured.
     sampled_below: u64,
     max_bytes: usize,
     queue: mpsc::Sender<Box<Recording>>,
@@ -64,9 +64,17 @@ impl CaptureLog {
             closing: closing.clone(),
         };
         let task = Mutex::new(Some(tokio::spawn(writer.run())));
-        let sampled_below = (config.sample * (1_u64 << 62) as f64) as u64;
+        let sampled_below = (config.sample * (1_u64 << 32) as f64) as u64;
         let max_bytes = config.max_bytes;
         Self(Arc::new(Shared { enabled: config.enabled, sampled_below, max_bytes, queue, dropped, closing, task }))
+    }
+
+    /// A log that keeps nothing.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        let (queue, _) = mpsc::channel(1);
+        let (dropped, closing, task) = Default::default();
+        Self(Arc::new(Shared { enabled: false, sampled_below: 0, max_bytes: 0, queue, dropped, closing, task }))
     }
 
     /// Begins to record a call, if it is one of those that are.
@@ -76,8 +84,8 @@ impl CaptureLog {
         subject: impl FnOnce() -> Subject,
         request: &CreateChatCompletionRequest,
     ) -> Option<Box<Recording>> {
-        // The lower half of a UUID is random but for its first two bits (RFC 9562, section 5.7).
-        let random = id.as_u64_pair().1 & ((1 << 62) - 1);
+        // The end of a UUID is random (RFC 9562, section 5.7); what stands before it counts.
+        let random = id.as_u64_pair().1 & u64::from(u32::MAX);
         let chosen = self.0.enabled && random < self.0.sampled_below;
         chosen.then(|| Recording::new(self.clone(), self.0.max_bytes, subject(), request))
     }

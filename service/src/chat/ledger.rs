@@ -19,6 +19,7 @@ use super::meter::Meter;
 use super::standing;
 use crate::auth::{Identity, Principal};
 use crate::budget::{Denied, Reservation, TokenCount};
+use crate::capture::{self, CaptureLog, Recording};
 use crate::limit::{self, Hold};
 use crate::upstream::Target;
 
@@ -38,6 +39,8 @@ pub(super) struct Ledger {
     provider: Option<Arc<str>>,
     first_token: Option<Instant>,
     meter: Meter,
+    /// What is kept of its texts, if anything is.
+    recording: Option<Box<Recording>>,
     /// What the call holds of its budgets, until it is charged.
     reservation: Reservation,
     /// What the call has taken of its limits.
@@ -65,6 +68,7 @@ impl Ledger {
             provider: None,
             first_token: None,
             meter: Meter::new(request),
+            recording: None,
             reservation: Reservation::default(),
             limits: Vec::new(),
             standing: limit::Standing::default(),
@@ -84,6 +88,19 @@ impl Ledger {
     /// The model as the caller named it.
     pub(super) fn model_asked(&self) -> Arc<str> {
         Arc::clone(&self.model_asked)
+    }
+
+    /// Begins to keep what is asked and answered, if this log keeps it of this call.
+    pub(super) fn capture(&mut self, captures: &CaptureLog, request: &CreateChatCompletionRequest) {
+        let (id, caller, model) = (self.id, &self.caller, &self.model_asked);
+        let subject = || capture::Subject {
+            id,
+            at_micros: unix_micros(caller.received_at),
+            actor: caller.principal.actor(),
+            team_id: caller.principal.team_id,
+            model: Arc::clone(model),
+        };
+        self.recording = captures.begin(id, subject, request);
     }
 
     /// Keeps what the call has taken of a limit until it is over.
@@ -116,11 +133,17 @@ impl Ledger {
     pub(super) fn completion(&mut self, answer: &ChatCompletion) {
         self.note_model(&answer.model);
         self.meter.completion(answer);
+        if let Some(recording) = &mut self.recording {
+            recording.completion(answer);
+        }
     }
 
     /// Notes a chunk.
     pub(super) fn chunk(&mut self, chunk: &ChatCompletionChunk) {
         self.note_model(&chunk.model);
+        if let Some(recording) = &mut self.recording {
+            recording.chunk(chunk);
+        }
         if self.meter.chunk(chunk) && self.first_token.is_none() {
             self.first_token = Some(Instant::now());
         }
@@ -163,6 +186,9 @@ impl Ledger {
     /// Writes the row, if it has not been written.
     fn close(&mut self, outcome: Outcome, code: Code) {
         let Some(permit) = self.permit.take() else { return };
+        if let Some(recording) = self.recording.take() {
+            recording.finish(code as i32);
+        }
         let latency = self.caller.received.elapsed();
         let (tokens, token_source) = self.meter.tokens(self.provider.is_some(), outcome);
         let used = u64::from(tokens.prompt) + u64::from(tokens.completion);

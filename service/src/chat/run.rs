@@ -22,6 +22,7 @@ use super::relay::Relay;
 use super::{Caller, MODEL_USED, REQUEST_ID, check, standing};
 use crate::auth::Principal;
 use crate::budget::{Asked, Budgets, Reservation};
+use crate::capture::CaptureLog;
 use crate::upstream::{Registry, Target};
 
 /// How long a call waits for a place in the usage log. Only a database that has fallen far behind makes it wait at all.
@@ -34,6 +35,7 @@ pub(crate) struct Chat {
     usage: UsageWriter,
     budgets: Budgets,
     limits: TokenLimits,
+    captures: CaptureLog,
 }
 
 /// An answer, and what is said beside it.
@@ -46,9 +48,16 @@ pub(crate) struct Answer<T> {
 }
 
 impl Chat {
-    /// Answers with these models, records into this log, spends of these budgets and holds callers to these limits.
-    pub(crate) fn new(registry: Arc<Registry>, usage: UsageWriter, budgets: Budgets, limits: TokenLimits) -> Self {
-        Self { registry, usage, budgets, limits }
+    /// Answers with these models, records into this log, spends of these budgets, holds callers to these limits, and has
+    /// kept what is said where that is wanted.
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        usage: UsageWriter,
+        budgets: Budgets,
+        limits: TokenLimits,
+        captures: CaptureLog,
+    ) -> Self {
+        Self { registry, usage, budgets, limits, captures }
     }
 
     /// Asks for a whole answer.
@@ -116,6 +125,7 @@ impl Chat {
         let principal = Arc::clone(&caller.principal);
         let deadline = caller.deadline;
         let mut ledger = Ledger::open(permit, caller, request, streamed);
+        ledger.capture(&self.captures, request);
         let violations = check::check(request);
         if !violations.is_empty() {
             return Err(ledger.fail(&Failure::Invalid(violations)));

@@ -2,8 +2,9 @@
 
 use std::sync::Mutex as Lock;
 
+use sabir_proto::v1::chat_completion::Choice;
 use sabir_proto::v1::chat_message::Content;
-use sabir_proto::v1::{ChatCompletion, ChatMessage, Choice, ResponseMessage, Role};
+use sabir_proto::v1::{ChatCompletion, ChatMessage, ResponseMessage, Role};
 use sabir_store::{CaptureFilter, Page, StoreError, StoreErrorKind, StoreFuture};
 use tokio::sync::Semaphore;
 use uuid::Uuid;

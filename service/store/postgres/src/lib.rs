@@ -8,6 +8,7 @@
 
 mod audit;
 mod budget;
+mod capture;
 mod change;
 mod error;
 mod identity;

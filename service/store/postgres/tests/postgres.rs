@@ -87,5 +87,6 @@ async fn the_store_passes_the_suite_of_all_stores() {
     conformance::identity_store(fresh).await;
     conformance::token_store(fresh).await;
     conformance::budget_store(fresh).await;
+    conformance::capture_store(fresh).await;
     conformance::limit_store(fresh).await;
 }
