@@ -20,10 +20,13 @@ mod rules;
 mod slots;
 mod standing;
 
-pub use config::Config;
+pub(crate) use config::Config;
 pub(crate) use headers::{EXPOSED, annotate, write_headers};
 pub(crate) use hold::Hold;
 pub(crate) use layer::LimitLayer;
 pub(crate) use limiter::{Limiter, Want};
 pub(crate) use refusal::{Cause, Refusal};
 pub(crate) use standing::{Measure, Standing};
+
+#[cfg(test)]
+mod tests;

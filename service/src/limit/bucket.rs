@@ -2,7 +2,7 @@
 //! time and says what it wants of the database.
 //!
 //! A slice is leased from the database and spent here. How much may lie here unspent follows what is being spent, up to a
-//! quarter of the burst, and goes back after [`IDLE`]. Over any stretch of time all replicas together therefore let pass
+//! quarter of what is left, and goes back after [`IDLE`]. Over any stretch of time all replicas together therefore let pass
 //! what the rate allows for that stretch, and at most what lay in their slices when it began.
 
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl Bucket {
             slice.cells = short.saturating_neg();
             slice.spent = slice.spent.saturating_add(cells);
             slice.usual = cells;
-            return Taken::Yes { low: self.is_low() };
+            return Taken::Yes { low: self.is_low(now) };
         }
         let short = short.unsigned_abs();
         if now < slice.dry_until && short >= slice.dry_for {
@@ -129,18 +129,18 @@ impl Bucket {
     }
 
     /// What is wanted of the database now, if anything. It counts as done; see [`Bucket::failed`].
-    pub(crate) fn wish(&mut self) -> Option<Wish> {
+    pub(crate) fn wish(&mut self, now: u64) -> Option<Wish> {
         if self.slice.cells < 0 {
             let debt = self.slice.cells.unsigned_abs();
             self.slice.cells = 0;
             return Some(Wish::Charge(debt));
         }
-        let missing = self.aim().saturating_sub(self.slice.cells.unsigned_abs());
+        let missing = self.aim(now).saturating_sub(self.slice.cells.unsigned_abs());
         if self.slice.need > 0 {
             let least = std::mem::take(&mut self.slice.need);
-            return Some(Wish::Lease { least, most: least.saturating_add(self.aim()).min(self.most(least)) });
+            return Some(Wish::Lease { least, most: least.saturating_add(missing) });
         }
-        (self.is_low() && missing > 0).then_some(Wish::Lease { least: 1, most: missing })
+        (self.is_low(now) && missing > 0).then_some(Wish::Lease { least: 1, most: missing })
     }
 
     /// A period has passed: what is not needed goes back.
@@ -151,7 +151,7 @@ impl Bucket {
             slice.per_tick = 0;
             slice.usual = 0;
         }
-        let aim = i64::try_from(self.aim()).unwrap_or(i64::MAX);
+        let aim = i64::try_from(self.aim(now)).unwrap_or(i64::MAX);
         let excess = self.slice.cells.saturating_sub(aim);
         if excess <= 0 {
             return None;
@@ -207,17 +207,15 @@ impl Bucket {
         self.arrival.backlog(now) == 0 && self.slice.cells == 0 && self.slice.need == 0
     }
 
-    /// How much should lie here unspent.
-    fn aim(&self) -> u64 {
-        self.slice.per_tick.max(self.slice.usual).min(u64::from(self.pace.burst()) / 4)
+    /// How much should lie here unspent: no more than a quarter of what is left for all, so that the last cells go to
+    /// whoever calls.
+    fn aim(&self, now: u64) -> u64 {
+        let left = self.arrival.remaining(self.pace, now).saturating_add_signed(self.slice.cells.max(0));
+        self.slice.per_tick.max(self.slice.usual).min(left.min(self.pace.burst().into()) / 4)
     }
 
-    fn most(&self, least: u64) -> u64 {
-        u64::from(self.pace.burst()).max(least)
-    }
-
-    fn is_low(&self) -> bool {
-        let aim = self.aim();
+    fn is_low(&self, now: u64) -> bool {
+        let aim = self.aim(now);
         aim > 0 && self.slice.cells <= i64::try_from(aim / 2).unwrap_or(i64::MAX)
     }
 }
@@ -246,10 +244,10 @@ mod tests {
     fn a_slice_is_asked_for_spent_and_given_back() {
         let mut bucket = bucket(100);
         assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::Ask);
-        assert_eq!(bucket.wish(), Some(Wish::Lease { least: 1, most: 1 }));
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 1 }));
         bucket.leased(SECOND, 1, 1, 600_000_000);
         assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::Yes { low: true });
-        assert_eq!(bucket.wish(), Some(Wish::Lease { least: 1, most: 1 }), "the next call does not wait");
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 1 }), "the next call does not wait");
         bucket.leased(SECOND, 1, 1, 1_200_000_000);
         assert_eq!(bucket.tick(2 * SECOND), None);
         assert_eq!(bucket.tick(2 * SECOND + IDLE), Some(Wish::GiveBack(1)));
@@ -265,7 +263,7 @@ mod tests {
         }
         assert_eq!(bucket.tick(SECOND), Some(Wish::GiveBack(400)));
         bucket.take(SECOND, 150, Mode::Leased);
-        assert_eq!(bucket.wish(), Some(Wish::Lease { least: 1, most: 150 }));
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 150 }));
     }
 
     #[test]
@@ -274,17 +272,17 @@ mod tests {
         bucket.leased(SECOND, 10, 10, 0);
         bucket.take(SECOND, 10, Mode::Leased);
         bucket.settle(SECOND, 10, 250, Mode::Leased);
-        assert_eq!(bucket.wish(), Some(Wish::Charge(240)));
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Charge(240)));
         bucket.failed(Wish::Charge(240));
-        assert_eq!(bucket.wish(), Some(Wish::Charge(240)));
-        assert!(!matches!(bucket.wish(), Some(Wish::Charge(_))));
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Charge(240)));
+        assert!(!matches!(bucket.wish(SECOND), Some(Wish::Charge(_))));
     }
 
     #[test]
     fn that_nothing_is_left_is_believed_for_a_moment() {
         let mut bucket = bucket(1);
         assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::Ask);
-        bucket.wish();
+        bucket.wish(SECOND);
         bucket.leased(SECOND, 1, 0, 60 * SECOND);
         assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::No(Duration::from_secs(60)));
         assert_eq!(bucket.take(SECOND + BELIEVED, 1, Mode::Leased), Taken::Ask, "another replica may have given back");

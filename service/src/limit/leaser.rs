@@ -185,7 +185,7 @@ impl Leaser {
             }
             // What is owed comes before what is wanted.
             for _ in 0..2 {
-                let wish = bucket(&mut account.state(), meter).and_then(Bucket::wish);
+                let wish = bucket(&mut account.state(), meter).and_then(|bucket| bucket.wish(limiter.now()));
                 let Some(wish) = wish else { break };
                 self.grant(limiter, account, meter, wish).await;
             }

@@ -1,9 +1,10 @@
 //! The decision: which accounts a call counts on, and whether each lets it pass.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sabir_store::Subject;
+use tokio::time::Instant;
 
 use super::account::{Account, Attempt};
 use super::accounts::Accounts;
@@ -115,8 +116,7 @@ impl Limiter {
                 Attempt::Ask => {
                     self.wake(account);
                     let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.0.patience);
-                    if presence != Presence::Closed && tokio::time::timeout_at(deadline.into(), answered).await.is_ok()
-                    {
+                    if presence != Presence::Closed && tokio::time::timeout_at(deadline, answered).await.is_ok() {
                         continue;
                     }
                     // For a call that has waited, a database that is slow is one that is away.
