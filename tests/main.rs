@@ -10,6 +10,7 @@ mod answers;
 mod auth;
 mod bad_input;
 mod browser;
+mod budgets;
 mod cancellation;
 mod clients;
 mod conformance;

@@ -19,9 +19,9 @@ use crate::{CallOptions, ChatStream, ConnectOptions, Error};
 /// A connection to a Sabir server. Clones are cheap and share the connection; many calls can be open at once.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
-    message_limit: usize,
-    options: Arc<CallOptions>,
+    pub(crate) channel: Channel,
+    pub(crate) message_limit: usize,
+    pub(crate) options: Arc<CallOptions>,
 }
 
 impl Client {
@@ -104,7 +104,7 @@ impl Client {
         self.options.limit().and_then(|limit| Instant::now().checked_add(limit))
     }
 
-    async fn within_deadline<T>(
+    pub(crate) async fn within_deadline<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
     ) -> Result<T, Error> {

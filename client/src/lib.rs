@@ -7,6 +7,7 @@ mod client;
 mod connect;
 mod details;
 mod error;
+mod governance;
 mod stream;
 
 pub use authorization::Authorization;

@@ -20,7 +20,7 @@ mod table;
 
 pub(crate) use book::{Asked, Budgets};
 pub use config::{Config, PricesConfig, Unpriced};
-pub(crate) use price::{TokenCount, dollars};
+pub(crate) use price::{TokenCount, dollars, nanos};
 pub use prices::PricesError;
 pub(crate) use prices::{Prices, table_of};
 pub(crate) use reservation::{Denied, Reservation, Standing};

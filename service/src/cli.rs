@@ -2,12 +2,15 @@
 //!
 //! Commands that talk to a server do so through the client crate alone, as any other program would.
 
+pub mod budgets;
 pub mod chat;
 pub mod models;
 pub mod openapi;
+pub mod prices;
 pub mod requests;
 pub mod serve;
 
+mod columns;
 mod json;
 mod output;
 mod remote;
@@ -51,6 +54,10 @@ pub enum Command {
     Models(models::Arguments),
     /// Show what was captured of prompts and answers, where the server captures it.
     Requests(requests::Arguments),
+    /// See and change how much money may be spent.
+    Budgets(budgets::Arguments),
+    /// See and replace what models cost.
+    Prices(prices::Arguments),
     /// Print the OpenAPI document.
     Openapi(openapi::Arguments),
 }

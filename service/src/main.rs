@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sabir::cli::{Cli, Command, chat, models, openapi, report, requests, serve};
+use sabir::cli::{Cli, Command, budgets, chat, models, openapi, prices, report, requests, serve};
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
 #[global_allocator]
@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Command::Chat(arguments) => chat::main(arguments),
         Command::Models(arguments) => models::main(arguments),
         Command::Requests(arguments) => requests::main(arguments),
+        Command::Budgets(arguments) => budgets::main(arguments),
+        Command::Prices(arguments) => prices::main(arguments),
         Command::Openapi(arguments) => openapi::main(&arguments),
     })
 }

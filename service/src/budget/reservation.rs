@@ -68,11 +68,13 @@ pub(crate) struct Reservation {
     price: Option<Price>,
     price_version: Option<i64>,
     unpriced: bool,
+    /// How the tightest budget stood after the call was charged.
+    settled: Option<Standing>,
 }
 
 impl Reservation {
     pub(super) fn new(holds: Vec<Hold>, price: Option<Price>, price_version: Option<i64>, unpriced: bool) -> Self {
-        Self { holds, price, price_version, unpriced }
+        Self { holds, price, price_version, unpriced, settled: None }
     }
 
     /// The version of the table that the price is from; `None` where the model has none.
@@ -87,15 +89,22 @@ impl Reservation {
 
     /// How the tightest budget stands; `None` if no budget holds for the call.
     pub(crate) fn standing(&self) -> Option<Standing> {
-        self.holds.iter().map(|hold| hold.line.standing()).min_by_key(|standing| standing.remaining_nanos)
+        self.settled.or_else(|| tightest(self.holds.iter().map(|hold| &hold.line)))
     }
 
     /// Ends the reservation: the call took these tokens. Answers what they cost, in nano-dollars.
-    pub(crate) fn settle(mut self, tokens: TokenCount) -> i64 {
+    pub(crate) fn settle(&mut self, tokens: TokenCount) -> i64 {
         let cost = self.price.map_or(0, |price| price.cost(tokens));
-        for hold in &mut self.holds {
+        let charged = self.holds.drain(..).map(|mut hold| {
             hold.cost = cost;
-        }
+            Arc::clone(&hold.line)
+        });
+        let lines: Vec<Arc<Line>> = charged.collect();
+        self.settled = tightest(lines.iter());
         cost
     }
+}
+
+fn tightest<'a>(lines: impl Iterator<Item = &'a Arc<Line>>) -> Option<Standing> {
+    lines.map(|line| line.standing()).min_by_key(|standing| standing.remaining_nanos)
 }

@@ -196,9 +196,8 @@ impl Ledger {
         // What holds places frees them.
         self.limits.clear();
         let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        let reservation = std::mem::take(&mut self.reservation);
-        let price_version = reservation.price_version();
-        let cost_nanos = reservation.settle(TokenCount {
+        let price_version = self.reservation.price_version();
+        let cost_nanos = self.reservation.settle(TokenCount {
             prompt: tokens.prompt,
             cached: tokens.cached,
             completion: tokens.completion,

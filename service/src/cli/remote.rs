@@ -1,8 +1,9 @@
 //! The server that a command talks to, and its failures in words that say what to do.
 
+use std::fmt;
 use std::future::Future;
 
-use sabir_client::{Client, Code, Error};
+use sabir_client::{Authorization, CallOptions, Client, Code, Error};
 
 use super::CommandError;
 
@@ -12,12 +13,38 @@ pub(crate) struct Remote {
     /// The address of the server.
     #[arg(long, value_name = "URL", env = "SABIR_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// The API key to say who calls, where the server asks for it; better in the variable than in the command.
+    #[arg(long, value_name = "KEY", env = "SABIR_API_KEY", hide_env_values = true)]
+    api_key: Option<ApiKey>,
+}
+
+/// A key that cannot be shown.
+#[derive(Clone)]
+struct ApiKey(String);
+
+impl From<&str> for ApiKey {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ApiKey(..)")
+    }
 }
 
 impl Remote {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client, CommandError> {
-        Ok(Client::connect(&self.url).await?)
+        let client = Client::connect(&self.url).await?;
+        match &self.api_key {
+            Some(ApiKey(key)) => {
+                let options = CallOptions::new().authorization(Authorization::bearer(key)?);
+                Ok(client.with(options))
+            }
+            None => Ok(client),
+        }
     }
 }
 
@@ -38,7 +65,8 @@ impl From<Error> for CommandError {
                 if let Some(pause) = error.retry_after {
                     text.push_str(&format!("\n  try again in {pause:?}"));
                 }
-                if error.code == Code::NotFound {
+                let about_model = error.violations.iter().any(|violation| violation.field == "model");
+                if error.code == Code::NotFound && about_model {
                     text.push_str("\n  `sabir models` lists every model");
                 }
                 if let Some(id) = &error.request_id {

@@ -29,6 +29,8 @@ pub(super) struct Lease {
     ends: Option<Instant>,
     /// How much of what the account has spent is in the books.
     reported: i64,
+    /// What was reserved when it last reported, by which others know what they may hope for.
+    reported_reserved: i64,
     reported_at: Option<Instant>,
     /// Whether the last report has no answer yet, or never will.
     unanswered: bool,
@@ -48,6 +50,7 @@ impl Lease {
             starts_at_micros: None,
             ends: None,
             reported: 0,
+            reported_reserved: 0,
             reported_at: None,
             unanswered: false,
             used_at: now,
@@ -97,7 +100,9 @@ impl Lease {
             return waiting || self.account.is_open() || self.account.spent() != self.reported;
         };
         let since = now.saturating_duration_since(reported_at);
-        let news = self.account.spent() != self.reported || self.unanswered;
+        let news = self.account.spent() != self.reported
+            || self.account.reserved() != self.reported_reserved
+            || self.unanswered;
         let unused = self.account.free() > 0 && now.saturating_duration_since(self.used_at) >= IDLE;
         (waiting || self.is_low()) && since >= PAUSE
             || (news || unused) && since >= FLUSH
@@ -141,6 +146,7 @@ impl Lease {
         self.account.apply(grant.granted_nanos);
         self.unanswered = false;
         self.reported = report.spent_nanos;
+        self.reported_reserved = report.reserved_nanos;
         self.starts_at_micros = Some(grant.span.starts_at_micros);
         // The database's clock says how long the period goes on; ours only measures that time.
         let left = |ends: i64| Duration::from_micros(u64::try_from(ends - grant.now_micros).unwrap_or(0));
