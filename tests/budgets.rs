@@ -224,7 +224,7 @@ async fn a_spent_budget_is_refused_alike_on_every_protocol() {
 async fn answers_say_what_is_left() {
     let world = World::new("");
     let server = world.server().await;
-    budget(server.address(), 10 * RESERVATION, json!({"period": "day", "warn_percents": [1, 95]})).await;
+    budget(server.address(), 10 * RESERVATION, json!({"period": "day", "warn_percents": [50, 95]})).await;
     known_everywhere().await;
     let ask = async || {
         let body = Bytes::from(call("scripted/spend").json.to_string());
@@ -239,10 +239,10 @@ async fn answers_say_what_is_left() {
     assert!((1..=24 * 3_600).contains(&reset), "{reset}");
     assert_eq!(first.header("sabir-budget-warning"), None);
     first.body().await;
-    while world.billed() < RESERVATION {
+    while world.billed() < 5 * RESERVATION {
         ask().await.body().await;
     }
-    assert_eq!(ask().await.header("sabir-budget-warning"), Some("1% spent"));
+    assert_eq!(ask().await.header("sabir-budget-warning"), Some("50% spent"));
 }
 
 #[tokio::test]
