@@ -30,6 +30,7 @@ clients: ## Install the client libraries and tools that the tests use
 	scripts/install-conformance
 	scripts/install-browser
 	scripts/install-openapi-tools
+	scripts/install-issuer
 	scripts/postgres install
 
 .PHONY: check

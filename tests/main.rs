@@ -21,6 +21,7 @@ mod interop;
 mod lifecycle;
 mod limits;
 mod local;
+mod oauth;
 mod openapi;
 mod pacing;
 mod round_trip;

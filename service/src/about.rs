@@ -17,7 +17,38 @@ const KEYS: &str = "\
 An API key of this server, which `sabir keys create` or `POST /v1/admin/keys` makes. The headers `x-api-key` and `api-key` are \
 read too. Where the server runs in open mode, calls need none.";
 
-const PASSWORD: &str = "A token of this server, for a user's name and password; it allows what the user may, or less.";
+const TOKENS: &str = "\
+A user signs in with name and password and gets a token of this server. The fields for a client may stay empty.";
+
+const CLIENTS: &str = "\
+A program gets a token of this server by the id and secret that `POST /v1/admin/clients` gave it.";
+
+/// Where tokens are given out.
+const TOKEN_URL: &str = "/v1/auth/token";
+
+/// The ways to prove who one is; one of them is enough.
+fn security() -> Vec<(String, SecurityScheme)> {
+    let scopes = || Scope::ALL.iter().map(|scope| (scope.name().to_owned(), scope.about().to_owned())).collect();
+    let key = SecurityScheme::Bearer { format: Some("sk-sabir-...".to_owned()), description: Some(KEYS.to_owned()) };
+    let header = SecurityScheme::ApiKey {
+        header: "x-api-key".to_owned(),
+        description: Some("The same API key, bare.".to_owned()),
+    };
+    let user = SecurityScheme::OAuth2Password {
+        token_url: TOKEN_URL.to_owned(),
+        refresh_url: Some(TOKEN_URL.to_owned()),
+        scopes: scopes(),
+        description: Some(TOKENS.to_owned()),
+    };
+    let client = SecurityScheme::OAuth2ClientCredentials {
+        token_url: TOKEN_URL.to_owned(),
+        scopes: scopes(),
+        description: Some(CLIENTS.to_owned()),
+    };
+    [("key", key), ("key-header", header), ("password", user), ("client", client)]
+        .map(|(name, scheme)| (name.to_owned(), scheme))
+        .to_vec()
+}
 
 /// Sabir, in the words of its documents.
 pub(crate) fn about() -> About {
@@ -36,24 +67,7 @@ pub(crate) fn about() -> About {
             url: "https://platform.openai.com/docs/api-reference/chat".to_owned(),
             description: Some("The API that the HTTP form is compatible with".to_owned()),
         }),
-        security: vec![
-            (
-                "key".to_owned(),
-                SecurityScheme::Bearer { format: Some("sk-sabir-...".to_owned()), description: Some(KEYS.to_owned()) },
-            ),
-            (
-                "password".to_owned(),
-                SecurityScheme::OAuth2Password {
-                    token_url: "/v1/auth/token".to_owned(),
-                    refresh_url: None,
-                    scopes: Scope::ALL
-                        .iter()
-                        .map(|scope| (scope.name().to_owned(), scope.about().to_owned()))
-                        .collect(),
-                    description: Some(PASSWORD.to_owned()),
-                },
-            ),
-        ],
+        security: security(),
         response_headers: vec![
             header(
                 REQUEST_ID,

@@ -73,6 +73,11 @@ impl Registrar {
         assert!(self.store.delete_limit(limit.id, &audit()).await.unwrap());
     }
 
+    /// Changes a user.
+    pub(crate) async fn change_user(&self, user: &User) {
+        assert!(self.store.update_user(user, &audit()).await.unwrap());
+    }
+
     /// Adds a team.
     pub(crate) async fn team(&self, name: &str, change: impl FnOnce(&mut Team)) -> Team {
         let mut team = Team {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::token::{Claims, Tokens, now_seconds};
-use super::{PasswordError, Passwords, Scopes};
+use super::{PasswordError, Passwords, Scope, Scopes};
 
 pub(crate) use client::{ClientCredentials, new_client_secret};
 pub(crate) use error::GrantError;
@@ -215,7 +215,7 @@ impl Grants {
         // Never more than was granted first, nor than the user has now.
         let granted = Scopes::known(family.scopes.iter().map(String::as_str));
         let has = granted.both(Scopes::known(user.scopes.iter().map(String::as_str)));
-        let scopes = asked.map_or(has, |asked| has.both(asked));
+        let scopes = asked.map_or(has, |asked| within(has, asked));
         if scopes.is_empty() {
             return Err(GrantError::Scope);
         }
@@ -263,10 +263,16 @@ fn parse(scope: &str) -> Result<Scopes, GrantError> {
     Scopes::parse(scope.split(' ').filter(|name| !name.is_empty())).map_err(|_| GrantError::Scope)
 }
 
+/// Of what there is, what is asked for. Who is no administrator gets nothing by asking to be one.
+fn within(has: Scopes, asked: Scopes) -> Scopes {
+    let asked = asked.iter().filter(|scope| *scope != Scope::Admin || has.allow(Scope::Admin)).collect();
+    has.both(asked)
+}
+
 /// Of what there is, what is asked for (RFC 6749, section 3.3).
 fn narrowed(has: Scopes, scope: Option<&str>) -> Result<Scopes, GrantError> {
     let scopes = match scope {
-        Some(scope) => has.both(parse(scope)?),
+        Some(scope) => within(has, parse(scope)?),
         None => has,
     };
     if scopes.is_empty() { Err(GrantError::Scope) } else { Ok(scopes) }
@@ -287,7 +293,6 @@ fn random(prefix: &str) -> Result<Secret, GrantError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scope;
     use super::*;
 
     #[test]
@@ -295,9 +300,10 @@ mod tests {
         let has: Scopes = [Scope::Chat, Scope::ModelsRead].into_iter().collect();
         assert_eq!(narrowed(has, None), Ok(has));
         assert_eq!(narrowed(has, Some("chat  keys.write")).unwrap().to_string(), "chat");
-        for nothing in ["keys.write", "", "openid", "chat,models.read"] {
+        for nothing in ["keys.write", "", "openid", "chat,models.read", "admin"] {
             assert_eq!(narrowed(has, Some(nothing)), Err(GrantError::Scope), "{nothing}");
         }
+        assert_eq!(narrowed(has, Some("chat admin")).unwrap().to_string(), "chat");
         let admin: Scopes = [Scope::Admin].into_iter().collect();
         assert_eq!(narrowed(admin, Some("chat")).unwrap().to_string(), "chat");
     }

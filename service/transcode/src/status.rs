@@ -140,7 +140,7 @@ pub(crate) fn object(plans: Option<&Plans>, shape: ErrorShape, status: &Status, 
     let written = match shape {
         ErrorShape::Status => serde_json::to_vec(&StatusBody::new(plans, status)),
         ErrorShape::OpenAi => serde_json::to_vec(&OpenAiError::new(status, http)),
-        ErrorShape::OAuth2 => serde_json::to_vec(&OAuth2Error::new(status)),
+        ErrorShape::OAuth2 => serde_json::to_vec(&OAuth2Error::new(status, http)),
     };
     written.unwrap_or_else(|_| b"{}".to_vec())
 }
@@ -202,13 +202,13 @@ struct OAuth2Error<'a> {
 }
 
 impl<'a> OAuth2Error<'a> {
-    fn new(status: &'a Status) -> Self {
-        let usual = match status.code() {
-            Code::PermissionDenied => "access_denied",
-            Code::Unauthenticated => "invalid_client",
-            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => "temporarily_unavailable",
-            Code::Internal | Code::Unknown | Code::DataLoss => "server_error",
-            _ => "invalid_request",
+    fn new(status: &'a Status, http: StatusCode) -> Self {
+        let usual = match http.as_u16() {
+            401 => "invalid_client",
+            403 => "access_denied",
+            429 | 503 | 504 => "temporarily_unavailable",
+            400..=499 => "invalid_request",
+            _ => "server_error",
         };
         let reason = status.get_details_error_info().map(|info| info.reason.to_ascii_lowercase());
         // Visible ASCII without quotes and backslashes alone may stand in a description.

@@ -104,13 +104,11 @@ impl Keys {
         {
             return Ok(key.clone());
         }
-        if known.may_fetch() {
-            match (self.fetching.try_lock(), found) {
-                // Somebody else fetches; what is known is good enough meanwhile.
-                (Err(_), Some(key)) => return Ok(key),
-                (Err(_), None) => drop(self.fetching.lock().await),
-                (Ok(_turn), _) => self.fetch().await,
-            }
+        match (self.fetching.try_lock(), found) {
+            // Somebody else fetches; what is known is good enough meanwhile.
+            (Err(_), Some(key)) => return Ok(key),
+            (Err(_), None) => drop(self.fetching.lock().await),
+            (Ok(_turn), _) => self.fetch().await,
         }
         let known = self.known();
         if !known.counts() {
@@ -123,7 +121,7 @@ impl Keys {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks the issuer. Only one call at a time is here.
+    /// Asks the issuer, if it may be asked now. Only one call at a time is here.
     async fn fetch(&self) {
         let before = self.known();
         if !before.may_fetch() {
