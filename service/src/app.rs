@@ -9,13 +9,17 @@ use depends::Dependencies;
 use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use sabir_proto::FILE_DESCRIPTOR_SET;
+use sabir_proto::v1::audit_log_server::AuditLogServer;
 use sabir_proto::v1::auth_server::AuthServer;
 use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
+use sabir_proto::v1::keys_server::KeysServer;
 use sabir_proto::v1::limits_server::LimitsServer;
 use sabir_proto::v1::models_server::ModelsServer;
 use sabir_proto::v1::prices_server::PricesServer;
 use sabir_proto::v1::request_log_server::RequestLogServer;
+use sabir_proto::v1::teams_server::TeamsServer;
+use sabir_proto::v1::users_server::UsersServer;
 use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -29,9 +33,13 @@ use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
-use crate::api::{AuthApi, BudgetsApi, ChatApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi};
+use crate::api::{
+    AuditLogApi, AuthApi, BudgetsApi, ChatApi, KeysApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi,
+    UsersApi,
+};
 use crate::auth::{
-    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, Passwords, Policy, TokensError,
+    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Passwords, Policy,
+    TokensError,
 };
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
@@ -119,8 +127,10 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let limiter = config.limits.build(Arc::clone(&store) as _, &changes, config.database.is_shared()).await?;
     let tokens = config.auth.tokens(Arc::clone(&store) as _, Arc::clone(&store) as _, changes.clone()).await?;
     let bearers = Bearers::new(Arc::clone(&tokens), Issuers::new(&config.auth.issuers));
+    let administration =
+        Administration { store: Arc::clone(&store), mint: Arc::clone(&mint), passwords: Passwords::default() };
     let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access, bearers);
-    let grants = Arc::new(Grants::new(tokens, Passwords::default()));
+    let grants = Arc::new(Grants::new(tokens, administration.passwords.clone()));
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
     let captures = CaptureLog::start(Arc::clone(&store) as _, &config.capture);
@@ -129,7 +139,8 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services = services(config, &store, &registry, &usage, &budgets, &limiter, &grants, &captures, &health).await?;
+    let services =
+        services(config, administration, &registry, &usage, &budgets, &limiter, &grants, &captures, &health).await?;
     let dependencies = Dependencies::builder()
         .shared(Arc::clone(&registry))
         .value(Database(Arc::clone(&store)))
@@ -181,10 +192,17 @@ async fn drain_sockets(sockets: Sockets, limit: Duration, shutdown: Shutdown) ->
     left
 }
 
+/// What administrative services work with.
+struct Administration {
+    store: Arc<dyn Store>,
+    mint: Arc<KeyMint>,
+    passwords: Passwords,
+}
+
 /// Every gRPC service.
 async fn services(
     config: &Config,
-    store: &Arc<dyn Store>,
+    administration: Administration,
     registry: &Arc<Registry>,
     usage: &UsageWriter,
     budgets: &Budgets,
@@ -194,6 +212,7 @@ async fn services(
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
     let limit = config.server.body_limit;
+    let Administration { store, mint, passwords } = administration;
     let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
     let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone(), limits, captures.clone());
     let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
@@ -215,8 +234,12 @@ async fn services(
         .with(auth)
         .with(chat)
         .with(models)
-        .with(BudgetsServer::new(BudgetsApi::new(Arc::clone(store))))
-        .with(LimitsServer::new(LimitsApi::new(Arc::clone(store))))
+        .with(AuditLogServer::new(AuditLogApi::new(Arc::clone(&store))))
+        .with(BudgetsServer::new(BudgetsApi::new(Arc::clone(&store))))
+        .with(KeysServer::new(KeysApi::new(Arc::clone(&store), mint)))
+        .with(LimitsServer::new(LimitsApi::new(Arc::clone(&store))))
+        .with(TeamsServer::new(TeamsApi::new(Arc::clone(&store))))
+        .with(UsersServer::new(UsersApi::new(store, passwords)))
         .with(prices)
         .with(requests)
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))

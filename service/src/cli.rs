@@ -4,6 +4,7 @@
 
 pub mod budgets;
 pub mod chat;
+pub mod migrate;
 pub mod models;
 pub mod openapi;
 pub mod prices;
@@ -48,6 +49,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve models on one port: gRPC, gRPC-Web and OpenAI-compatible HTTP.
     Serve(serve::Arguments),
+    /// Bring the schema of the configured database up to date.
+    Migrate(migrate::Arguments),
     /// Ask a model of a running server, once or in a conversation.
     Chat(chat::Arguments),
     /// List the models of a running server.

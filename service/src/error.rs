@@ -11,7 +11,7 @@ use sabir_store::{StoreError, StoreErrorKind};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::auth::{GrantError, Refusal};
+use crate::auth::{GrantError, PasswordError, Refusal};
 use crate::budget::Denied;
 use crate::chat::{Failure, Violation};
 use crate::limit::{self, Cause, Measure};
@@ -191,6 +191,29 @@ pub(crate) fn out_of_reach(message: &str) -> Status {
 pub(crate) fn outdated(kind: &str, version: i64) -> Status {
     let message = format!("the {kind} have changed: version {version} is in force now");
     status(Code::Aborted, &message, "OUTDATED", ErrorDetails::new())
+}
+
+/// A key that is revoked cannot be used for this.
+pub(crate) fn revoked(message: &str) -> Status {
+    status(Code::FailedPrecondition, message, "REVOKED", ErrorDetails::new())
+}
+
+/// The system gives no random numbers, of which secrets are made.
+pub(crate) fn no_randomness() -> Status {
+    status(Code::Internal, "the system gives no random numbers", "NO_RANDOMNESS", ErrorDetails::new())
+}
+
+/// Why a password was not hashed.
+pub(crate) fn password_status(error: &PasswordError) -> Status {
+    let mut details = ErrorDetails::new();
+    match error {
+        PasswordError::Busy => {
+            details.set_retry_info(Some(OVERLOAD_PAUSE));
+            status(Code::ResourceExhausted, &error.to_string(), "TOO_MANY_ATTEMPTS", details)
+        }
+        PasswordError::TooLong => field_status("password", &error.to_string()),
+        PasswordError::Failed => status(Code::Internal, &error.to_string(), "PASSWORD_NOT_HASHED", details),
+    }
 }
 
 impl From<&Refusal> for Status {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sabir::cli::{Cli, Command, budgets, chat, models, openapi, prices, report, requests, serve};
+use sabir::cli::{Cli, Command, budgets, chat, migrate, models, openapi, prices, report, requests, serve};
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
 #[global_allocator]
@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     report(match Cli::parse().command {
         Command::Serve(arguments) => serve::main(arguments),
+        Command::Migrate(arguments) => migrate::main(arguments),
         Command::Chat(arguments) => chat::main(arguments),
         Command::Models(arguments) => models::main(arguments),
         Command::Requests(arguments) => requests::main(arguments),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
+use crate::store::Location;
 
 fn read(file: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
@@ -19,7 +20,7 @@ fn problems(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
 fn it_works_with_nothing_at_all() {
     let config = read("", &[]).unwrap();
     assert_eq!(config.server.listen, SocketAddr::from(([127, 0, 0, 1], 8080)));
-    assert_eq!(config.database.url, "sqlite:sabir.db");
+    assert_eq!(place(&config), "sqlite:sabir.db");
     assert_eq!(config.server.cors_origins, transcode::cors::Origins::Loopback);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(30));
     assert!(config.upstream.providers.is_empty());
@@ -89,17 +90,24 @@ fn variables_that_kubernetes_makes_for_a_service_named_sabir_are_none_of_ours() 
     assert!(read("", &links).is_ok());
 }
 
+/// The place of an SQLite database.
+fn place(config: &Config) -> &str {
+    match &config.database.location {
+        Location::Sqlite(place) => place,
+        Location::Postgres(_) => panic!("that is Postgres"),
+    }
+}
+
 #[test]
-fn database_url_counts_and_postgres_is_refused_without_showing_the_password() {
-    assert_eq!(read("", &[("DATABASE_URL", "sqlite:x.db")]).unwrap().database.url, "sqlite:x.db");
+fn database_url_counts_and_no_password_is_shown() {
+    assert_eq!(place(&read("", &[("DATABASE_URL", "sqlite:x.db")]).unwrap()), "sqlite:x.db");
     let both = [("DATABASE_URL", "sqlite:x.db"), ("SABIR_DATABASE__URL", "sqlite:y.db")];
-    assert_eq!(read("[database]\nurl = \"sqlite:z.db\"", &both).unwrap().database.url, "sqlite:y.db");
-    assert_eq!(read("[database]\nurl = \"sqlite:z.db\"", &both[..1]).unwrap().database.url, "sqlite:x.db");
-    let found = problems("", &[("DATABASE_URL", "postgres://u:hunter2@h/db")]);
-    assert!(
-        found[0].contains("Postgres is not supported in this version") && !found[0].contains("hunter2"),
-        "{found:?}"
-    );
+    assert_eq!(place(&read("[database]\nurl = \"sqlite:z.db\"", &both).unwrap()), "sqlite:y.db");
+    assert_eq!(place(&read("[database]\nurl = \"sqlite:z.db\"", &both[..1]).unwrap()), "sqlite:x.db");
+    let config = read("", &[("DATABASE_URL", "postgres://u:hunter2@h/db")]).unwrap();
+    assert!(config.database.is_shared() && !format!("{config:?}").contains("hunter2"));
+    let found = problems("", &[("DATABASE_URL", "mysql://u:hunter2@h/db")]);
+    assert!(found[0].contains("\"mysql:\" is no database that is known") && !found[0].contains("hunter2"), "{found:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod schema;
 mod tokens;
 mod usage;
 
+use sabir_store::{Store, StoreFuture};
 use sqlx::PgPool;
 
 pub use open::{Config, open};
@@ -34,5 +35,14 @@ impl PostgresStore {
     /// Closes every connection. Close what writes to the store first.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+impl Store for PostgresStore {
+    fn close(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            Self::close(self).await;
+            Ok(())
+        })
     }
 }

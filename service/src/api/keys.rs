@@ -1,0 +1,251 @@
+//! `sabir.v1.Keys`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use depends::RequestExt;
+use sabir_proto::v1::keys_server::Keys;
+use sabir_proto::v1::{
+    CreateKeyRequest, GetKeyRequest, Key, ListKeysRequest, ListKeysResponse, NewKey, RevokeKeyRequest,
+    RotateKeyRequest, UpdateKeyRequest,
+};
+use sabir_store::{ApiKey, KeyFilter, Store, Subject, unix_micros};
+use serde_json::{Value, json};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::act::act;
+use super::grant;
+use super::paging::{next_page_token, page};
+use super::reach::Reach;
+use super::time::{micros, timestamp};
+use crate::auth::{self, KeyMint, Principal};
+use crate::dependencies::CurrentPrincipal;
+use crate::error::{field_status, missing, no_randomness, revoked, store_status};
+
+/// Administers API keys.
+#[derive(Clone)]
+pub(crate) struct KeysApi {
+    store: Arc<dyn Store>,
+    mint: Arc<KeyMint>,
+}
+
+/// Whom a key belongs to, and what its owner may do where that is less than everything.
+struct Owner {
+    user_id: Option<Uuid>,
+    team_id: Option<Uuid>,
+}
+
+impl KeysApi {
+    pub(crate) fn new(store: Arc<dyn Store>, mint: Arc<KeyMint>) -> Self {
+        Self { store, mint }
+    }
+
+    /// The key of this id, if the caller may know of it.
+    async fn find(&self, principal: &Principal, id: &str) -> Result<ApiKey, Status> {
+        let absent = || missing("key", id);
+        let id = Uuid::try_parse(id).map_err(|_| absent())?;
+        if !Reach::of(principal, &*self.store).includes(&Subject::Key(id)).await? {
+            return Err(absent());
+        }
+        self.store.key(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)
+    }
+
+    /// The owner that a new key is to have.
+    async fn owner(&self, principal: &Principal, wanted: &Key) -> Result<Owner, Status> {
+        let reach = Reach::of(principal, &*self.store);
+        let away = |error| store_status(&error);
+        let user_id = grant::optional_id("key.user_id", &wanted.user_id)?;
+        if let Some(id) = user_id {
+            let absent = || field_status("key.user_id", "is no user");
+            let user = self.store.user(id).await.map_err(away)?.ok_or_else(absent)?;
+            if !reach.includes(&Subject::User(id)).await? {
+                return Err(absent());
+            }
+            // A key of a user is as good as the user's password.
+            grant::no_more_than(principal, &user.scopes)?;
+        }
+        let team = match grant::optional_id("key.team_id", &wanted.team_id)? {
+            None => None,
+            Some(id) => {
+                let team = self.store.team(id).await.map_err(away)?;
+                Some(team.ok_or_else(|| field_status("key.team_id", "is no team"))?)
+            }
+        };
+        Ok(Owner { user_id, team_id: grant::team(reach.team(), team.as_ref())? })
+    }
+
+    fn mint(&self) -> Result<auth::NewKey, Status> {
+        self.mint.make().map_err(|_| no_randomness())
+    }
+
+    async fn update(&self, principal: &Principal, action: &str, key: ApiKey) -> Result<Response<Key>, Status> {
+        let audit = act(principal, action, target(key.id), &detail(&key));
+        match self.store.update_key(&key, &audit).await.map_err(|error| store_status(&error))? {
+            true => Ok(Response::new(message(key))),
+            false => Err(missing("key", &key.id.to_string())),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Keys for KeysApi {
+    async fn create_key(&self, request: Request<CreateKeyRequest>) -> Result<Response<NewKey>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let wanted = request.into_inner().key.unwrap_or_default();
+        grant::models(principal, "key.models", &wanted.models)?;
+        let owner = self.owner(principal, &wanted).await?;
+        let id = Uuid::now_v7();
+        let new = self.mint()?;
+        let key = ApiKey {
+            id,
+            name: grant::name("key.name", &wanted.name)?,
+            prefix: new.prefix,
+            hash: new.hash,
+            user_id: owner.user_id,
+            team_id: owner.team_id,
+            scopes: grant::scopes(principal, "key.scopes", &wanted.scopes)?,
+            models: wanted.models,
+            created_at_micros: now(),
+            expires_at_micros: wanted.expire_time.map(|time| micros("key.expire_time", time)).transpose()?,
+            revoked_at_micros: None,
+            lineage_id: id,
+        };
+        let audit = act(principal, "Keys/CreateKey", target(key.id), &detail(&key));
+        self.store.create_key(&key, &audit).await.map_err(|error| store_status(&error))?;
+        Ok(Response::new(NewKey { key: Some(message(key)), secret: new.secret.expose().to_owned() }))
+    }
+
+    async fn get_key(&self, request: Request<GetKeyRequest>) -> Result<Response<Key>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        self.find(principal, &request.get_ref().id).await.map(|key| Response::new(message(key)))
+    }
+
+    async fn list_keys(&self, request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let request = request.into_inner();
+        let page = page(request.page_size, &request.page_token)?;
+        let asked = grant::optional_id("team_id", &request.team_id)?;
+        let user_id = grant::optional_id("user_id", &request.user_id)?;
+        let reach = Reach::of(principal, &*self.store);
+        let beyond = match user_id {
+            Some(id) => !reach.includes(&Subject::User(id)).await?,
+            None => false,
+        };
+        let team_id = match (reach.team(), asked) {
+            (Some(own), Some(other)) if own != other => return Ok(Response::new(ListKeysResponse::default())),
+            _ if beyond => return Ok(Response::new(ListKeysResponse::default())),
+            // Keys of the team's users may have no team of their own.
+            (Some(_), None) if user_id.is_some() => None,
+            (own, asked) => asked.or(own),
+        };
+        let filter = KeyFilter { team_id, user_id, revoked: request.include_revoked };
+        let keys = self.store.list_keys(&filter, page).await.map_err(|error| store_status(&error))?;
+        let next_page_token = next_page_token(page, keys.iter().map(|key| key.id));
+        let keys = keys.into_iter().map(message).collect();
+        Ok(Response::new(ListKeysResponse { keys, next_page_token }))
+    }
+
+    async fn update_key(&self, request: Request<UpdateKeyRequest>) -> Result<Response<Key>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let UpdateKeyRequest { key, update_mask } = request.into_inner();
+        let wanted = key.unwrap_or_default();
+        let mut key = self.find(principal, &wanted.id).await?;
+        grant::no_more_than(principal, &key.scopes)?;
+        let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
+        if paths.is_empty() {
+            return Err(field_status("update_mask", "says what is to change"));
+        }
+        for path in &paths {
+            match path.as_str() {
+                // A body may name the key that its path names.
+                "id" => {}
+                "name" => key.name = grant::name("key.name", &wanted.name)?,
+                "scopes" => key.scopes = grant::scopes(principal, "key.scopes", &wanted.scopes)?,
+                "models" => {
+                    grant::models(principal, "key.models", &wanted.models)?;
+                    key.models.clone_from(&wanted.models);
+                }
+                "expire_time" => {
+                    key.expires_at_micros =
+                        wanted.expire_time.map(|time| micros("key.expire_time", time)).transpose()?;
+                }
+                other => return Err(field_status("update_mask", &format!("`{other}` of a key does not change"))),
+            }
+        }
+        self.update(principal, "Keys/UpdateKey", key).await
+    }
+
+    async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<NewKey>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let RotateKeyRequest { id, overlap_seconds, expire_time } = request.into_inner();
+        let old = self.find(principal, &id).await?;
+        // The caller gets the new key in hand.
+        grant::no_more_than(principal, &old.scopes)?;
+        grant::models(principal, "key.models", &old.models)?;
+        let new = self.mint()?;
+        let now = now();
+        let key = ApiKey {
+            id: Uuid::now_v7(),
+            prefix: new.prefix,
+            hash: new.hash,
+            created_at_micros: now,
+            expires_at_micros: expire_time.map(|time| micros("expire_time", time)).transpose()?,
+            revoked_at_micros: None,
+            ..old.clone()
+        };
+        let until = now.saturating_add(i64::from(overlap_seconds) * 1_000_000);
+        let detail = json!({"new": key.id, "overlap_seconds": overlap_seconds});
+        let audit = act(principal, "Keys/RotateKey", target(old.id), &detail);
+        match self.store.rotate_key(old.id, until, &key, &audit).await.map_err(|error| store_status(&error))? {
+            true => Ok(Response::new(NewKey { key: Some(message(key)), secret: new.secret.expose().to_owned() })),
+            false => Err(revoked("a key that is revoked, or has been rotated, is not rotated again")),
+        }
+    }
+
+    async fn revoke_key(&self, request: Request<RevokeKeyRequest>) -> Result<Response<Key>, Status> {
+        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let key = self.find(principal, &request.get_ref().id).await?;
+        grant::no_more_than(principal, &key.scopes)?;
+        // A key that was rotated may have some time left; what is revoked already stays so since it was.
+        let at = key.revoked_at_micros.map_or_else(now, |revoked| revoked.min(now()));
+        self.update(principal, "Keys/RevokeKey", ApiKey { revoked_at_micros: Some(at), ..key }).await
+    }
+}
+
+fn now() -> i64 {
+    unix_micros(SystemTime::now())
+}
+
+fn target(id: Uuid) -> String {
+    format!("key {id}")
+}
+
+fn detail(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name,
+        "prefix": key.prefix,
+        "user_id": key.user_id,
+        "team_id": key.team_id,
+        "scopes": key.scopes,
+        "models": key.models,
+        "expires_at_micros": key.expires_at_micros,
+    })
+}
+
+fn message(key: ApiKey) -> Key {
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    Key {
+        id: key.id.to_string(),
+        name: key.name,
+        prefix: key.prefix,
+        user_id: id(key.user_id),
+        team_id: id(key.team_id),
+        scopes: key.scopes,
+        models: key.models,
+        expire_time: key.expires_at_micros.map(timestamp),
+        revoke_time: key.revoked_at_micros.map(timestamp),
+        create_time: Some(timestamp(key.created_at_micros)),
+        lineage_id: key.lineage_id.to_string(),
+    }
+}
