@@ -8,6 +8,7 @@ mod connect;
 mod details;
 mod error;
 mod governance;
+mod limits;
 mod stream;
 
 pub use authorization::Authorization;

@@ -4,6 +4,7 @@
 
 pub mod budgets;
 pub mod chat;
+pub mod limits;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
@@ -15,6 +16,7 @@ mod columns;
 mod json;
 mod output;
 mod remote;
+mod subject;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ pub enum Command {
     Requests(requests::Arguments),
     /// See and change how much money may be spent.
     Budgets(budgets::Arguments),
+    /// See and change how much may be asked.
+    Limits(limits::Arguments),
     /// See and replace what models cost.
     Prices(prices::Arguments),
     /// Print the OpenAPI document.

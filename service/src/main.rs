@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sabir::cli::{Cli, Command, budgets, chat, migrate, models, openapi, prices, report, requests, serve};
+use sabir::cli::{Cli, Command, budgets, chat, limits, migrate, models, openapi, prices, report, requests, serve};
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
 #[global_allocator]
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Models(arguments) => models::main(arguments),
         Command::Requests(arguments) => requests::main(arguments),
         Command::Budgets(arguments) => budgets::main(arguments),
+        Command::Limits(arguments) => limits::main(arguments),
         Command::Prices(arguments) => prices::main(arguments),
         Command::Openapi(arguments) => openapi::main(&arguments),
     })

@@ -1,17 +1,15 @@
 //! `sabir budgets`.
 
-mod subject;
-
 use clap::Subcommand;
-use sabir_client::v1::budget::Period;
+use sabir_client::v1::budget::{Period, SubjectKind};
 use sabir_client::v1::{Budget, ListBudgetsRequest, ListBudgetsResponse, UpdateBudgetRequest};
 
-use self::subject::{Whose, subject_text};
 use super::CommandError;
 use super::columns::columns;
 use super::json::json_of;
 use super::output::Output;
 use super::remote::{Remote, block_on};
+use super::subject::{Whose, subject_text};
 use crate::budget::{dollars, nanos};
 
 /// How many budgets are fetched at once.
@@ -126,7 +124,7 @@ pub fn main(arguments: Arguments) -> Result<(), CommandError> {
             Action::Create { whose, amount, period, soft, warn } => {
                 let (kind, subject) = whose.subject();
                 let budget = Budget {
-                    subject_kind: kind.into(),
+                    subject_kind: SubjectKind::from_str_name(kind).unwrap_or_default().into(),
                     subject,
                     amount_nanos: Some(amount),
                     period: period.into(),
@@ -170,7 +168,7 @@ fn table(budgets: &[Budget]) -> String {
             let state = budget.state.clone().unwrap_or_default();
             [
                 budget.id.clone(),
-                subject_text(budget),
+                subject_text(budget.subject_kind().as_str_name(), &budget.subject),
                 dollars(budget.amount_nanos()),
                 budget.period().as_str_name().trim_start_matches("PERIOD_").to_lowercase(),
                 if budget.hard() { "hard" } else { "soft" }.to_owned(),
@@ -186,7 +184,6 @@ fn table(budgets: &[Budget]) -> String {
 #[cfg(test)]
 mod tests {
     use sabir_client::v1::BudgetState;
-    use sabir_client::v1::budget::SubjectKind;
 
     use super::*;
 

@@ -1,12 +1,9 @@
-//! Whose budget it is, as options.
-
-use sabir_client::v1::Budget;
-use sabir_client::v1::budget::SubjectKind;
+//! Whose budget or limit it is, as options. The contract has the kinds once for each; their names are the same.
 
 /// Whose calls count; exactly one of these.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Whose {
+pub(crate) struct Whose {
     /// Everybody's calls together.
     #[arg(long)]
     everyone: bool,
@@ -28,22 +25,22 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    /// The kind and the name.
-    pub(super) fn subject(self) -> (SubjectKind, String) {
+    /// The kind, as the contract names its value, and the name.
+    pub(crate) fn subject(self) -> (&'static str, String) {
         let named = [
-            (SubjectKind::Team, self.team),
-            (SubjectKind::User, self.user),
-            (SubjectKind::Key, self.key),
-            (SubjectKind::External, self.external),
-            (SubjectKind::Model, self.model),
+            ("SUBJECT_KIND_TEAM", self.team),
+            ("SUBJECT_KIND_USER", self.user),
+            ("SUBJECT_KIND_KEY", self.key),
+            ("SUBJECT_KIND_EXTERNAL", self.external),
+            ("SUBJECT_KIND_MODEL", self.model),
         ];
         let named = named.into_iter().find_map(|(kind, name)| Some((kind, name?)));
-        named.unwrap_or((SubjectKind::Everyone, String::new()))
+        named.unwrap_or(("SUBJECT_KIND_EVERYONE", String::new()))
     }
 }
 
-/// Whose a budget is, in words.
-pub(super) fn subject_text(budget: &Budget) -> String {
-    let kind = budget.subject_kind().as_str_name().trim_start_matches("SUBJECT_KIND_").to_lowercase();
-    format!("{kind} {}", budget.subject).trim_end().to_owned()
+/// A subject in words, by the name of its kind in the contract.
+pub(crate) fn subject_text(kind: &str, subject: &str) -> String {
+    let kind = kind.trim_start_matches("SUBJECT_KIND_").to_lowercase();
+    format!("{kind} {subject}").trim_end().to_owned()
 }
