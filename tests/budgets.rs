@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Call, Event, Failure, Protocol, Server, Upstream,
     http::http1,
+    postgres::Database,
     protocol::next,
     script,
     upstream::{ChatRequest, Reply},
@@ -49,7 +50,9 @@ struct World {
     upstream: Upstream,
     billed: Arc<AtomicI64>,
     config: String,
-    _prices: tempfile::TempDir,
+    /// The database on Postgres; without one, servers share the first one's file.
+    postgres: Option<Database>,
+    prices: tempfile::TempDir,
 }
 
 impl World {
@@ -66,11 +69,40 @@ impl World {
             Server::config_for(&upstream.base_url()),
             file.to_str().unwrap()
         );
-        Self { upstream, billed, config, _prices: prices }
+        Self { upstream, billed, config, postgres: None, prices }
+    }
+
+    /// The same on Postgres.
+    fn on_postgres(self) -> Self {
+        Self { postgres: Some(Database::fresh()), ..self }
     }
 
     async fn server(&self) -> Server {
-        Server::start(&self.config).await
+        match &self.postgres {
+            Some(database) => self.server_on(database.url()).await,
+            None => Server::start(&self.config).await,
+        }
+    }
+
+    /// The database that further servers share with the first.
+    fn database(&self, first: &Server) -> String {
+        self.postgres.as_ref().map_or_else(|| first.database(), |database| database.url().to_owned())
+    }
+
+    /// What the usage rows cost together, once there are this many.
+    async fn cost_of_rows(&self, first: &Server, count: usize) -> i64 {
+        let Some(database) = &self.postgres else {
+            return first.usage_rows(count).await.iter().map(|row| row.cost_nanos).sum();
+        };
+        for _ in 0..100 {
+            let found = database.run("SELECT count(*) || ' ' || coalesce(sum(cost), 0) FROM usage");
+            let (rows, cost) = found.split_once(' ').unwrap();
+            if rows.parse::<usize>().unwrap() >= count {
+                return cost.parse().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("there are not {count} usage rows");
     }
 
     /// A further server on this database.
@@ -152,10 +184,18 @@ fn is_spent(failure: &Failure) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_of_two_servers_stop_at_one_dollar() {
+    stop_at_one_dollar(&World::new("")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_of_two_servers_stop_at_one_dollar_on_postgres() {
+    stop_at_one_dollar(&World::new("").on_postgres()).await;
+}
+
+async fn stop_at_one_dollar(world: &World) {
     const CLIENTS: usize = 200;
-    let world = World::new("");
     let first = world.server().await;
-    let second = world.server_on(&first.database()).await;
+    let second = world.server_on(&world.database(&first)).await;
     let id = budget(first.address(), DOLLAR, json!({})).await;
     known_everywhere().await;
     let clients: Vec<_> = (0..CLIENTS)
@@ -188,8 +228,8 @@ async fn two_hundred_clients_of_two_servers_stop_at_one_dollar() {
     assert_eq!(spent, world.billed(), "what is charged is what the upstream has billed: {state}");
     assert!(spent <= DOLLAR && spent > DOLLAR - RESERVATION, "within one reservation: {state}");
     assert_eq!((&state["orphaned_nanos"], &state["reserved_nanos"]), (&json!(0), &json!(0)));
-    let rows = first.usage_rows(answered + CLIENTS * 4).await;
-    assert_eq!(rows.iter().map(|row| row.cost_nanos).sum::<i64>(), spent, "and what the usage rows say");
+    let cost = world.cost_of_rows(&first, answered + CLIENTS * 4).await;
+    assert_eq!(cost, spent, "and what the usage rows say");
 }
 
 #[tokio::test]
@@ -273,7 +313,7 @@ async fn what_has_no_price_is_free_with_a_warning_or_refused() {
         r#"{"vendors": [{"provider": "other", "models": [{"model": "*", "input": "1", "output": "1"}]}]}"#;
     for (rule, refused) in [("unpriced = \"allow\"", false), ("unpriced = \"refuse\"", true)] {
         let world = World::new(rule);
-        std::fs::write(world._prices.path().join("prices.json"), PRICED).unwrap();
+        std::fs::write(world.prices.path().join("prices.json"), PRICED).unwrap();
         let server = world.server().await;
         for protocol in Protocol::ALL {
             protocol.unary(server.address(), &call("scripted/spend")).await.unwrap();

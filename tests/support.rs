@@ -5,6 +5,7 @@
 pub(crate) mod call;
 pub(crate) mod http;
 pub(crate) mod identity;
+pub(crate) mod postgres;
 pub(crate) mod protocol;
 pub(crate) mod server;
 pub(crate) mod transcoded;
