@@ -107,7 +107,7 @@ impl World {
 
     /// A further server on this database.
     async fn server_on(&self, database: &str) -> Server {
-        Server::start_with(&self.config, &[("DATABASE_URL", database)]).await
+        Server::start_with(&self.config, &[("DATABASE_URL", database), ("SABIR_DATABASE__MIGRATE", "true")]).await
     }
 
     /// What the upstream has billed, in nano-dollars.
