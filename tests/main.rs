@@ -24,6 +24,7 @@ mod local;
 mod oauth;
 mod openapi;
 mod pacing;
+mod requests;
 mod round_trip;
 mod routes;
 mod rules;

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use crate::support::{
     Call, Protocol, Server, Upstream, script,
+    secret::Secrets,
     upstream::{Reply, Step, closed_port},
+    world,
 };
 
 const KEY: &str = "sk-live-7f3a9c51e0d84b62";
@@ -57,6 +59,45 @@ async fn a_key_stands_not_in_the_log_of_a_server_whose_upstream_is_gone() {
         assert!(!format!("{answer:?}").contains(KEY), "{protocol:?}: {answer:?}");
     }
     assert_absent(&server.log());
+}
+
+#[test]
+fn what_may_stand_in_no_log_is_found_in_one() {
+    let config = format!(
+        "[providers.p]\napi_key = \"{KEY}\"\napi_key_file = \"/run/secrets/openai\"\n[auth]\nsecret = \"0123456789abcdef\"\n"
+    );
+    let variables = [("OPENAI_API_KEY", "sk-from-the-environment"), ("DATABASE_URL", "postgres://u:hunter2@db/sabir")];
+    let secrets = Secrets::of(&config, &variables);
+    let letters = "a0".repeat(25);
+    for leak in [
+        KEY,
+        "0123456789abcdef",
+        "sk-from-the-environment",
+        "hunter2",
+        &format!("sk-sabir-{letters}"),
+        &format!("rt-sabir-{letters}"),
+        "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "-----BEGIN PRIVATE KEY-----",
+        "$argon2id$v=19$m=19456",
+        "postgres://u:another@db/sabir",
+    ] {
+        let log = format!("one\ntwo {leak} three\nfour");
+        assert_eq!(secrets.leaks(&log), [format!("two {leak} three")]);
+    }
+    let innocent =
+        "sk-sabir-... sk-sabir-AbCd postgres://db/sabir postgres://u:***@db/sabir /run/secrets/openai 12:30:00@x";
+    assert!(secrets.leaks(innocent).is_empty(), "{:?}", secrets.leaks(innocent));
+}
+
+#[tokio::test]
+async fn a_server_that_logs_a_secret_fails_its_test() {
+    let (_upstream, server) = world().await;
+    server.keep_secret("correct horse battery staple");
+    let mut log = std::fs::OpenOptions::new().append(true).open(server.log_file()).unwrap();
+    std::io::Write::write_all(&mut log, b"signed in with correct horse battery staple\n").unwrap();
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(server)));
+    let message = *dropped.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.starts_with("secrets are in the log:"), "{message}");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,14 +17,16 @@ use sabir_store_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{PATIENCE, http};
+use super::{PATIENCE, http, secret::Secrets};
 
-/// A running server. It is killed when it is dropped; if the test fails, its log is shown.
+/// A running server. It is killed when it is dropped; if the test fails, its log is shown, and if a secret is in its log,
+/// the test fails.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
     store: OnceCell<SqliteStore>,
+    secrets: Mutex<Secrets>,
 }
 
 impl Server {
@@ -44,7 +49,8 @@ impl Server {
         std::fs::write(folder.path().join("sabir.toml"), config).unwrap();
         let address = free_address();
         let child = command(folder.path(), address).envs(variables.iter().copied()).spawn().unwrap();
-        let mut server = Self { child, address, folder, store: OnceCell::new() };
+        let secrets = Mutex::new(Secrets::of(config, variables));
+        let mut server = Self { child, address, folder, store: OnceCell::new(), secrets };
         server.wait_until_ready().await;
         server
     }
@@ -54,7 +60,19 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("sabir.toml"), config).unwrap();
         let status = command(folder.path(), free_address()).status().unwrap();
-        (status, log_in(folder.path()))
+        let log = log_in(folder.path());
+        Secrets::of(config, &[]).assert_none_in(&log);
+        (status, log)
+    }
+
+    /// Has it held against the server if this is in its log: what a test was given or sends besides the configuration.
+    pub(crate) fn keep_secret(&self, secret: &str) {
+        self.secrets.lock().unwrap().add(secret);
+    }
+
+    /// The file it logs to.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     /// Where it listens.
@@ -141,6 +159,8 @@ impl Drop for Server {
         drop(self.child.wait());
         if std::thread::panicking() {
             show(&self.log());
+        } else {
+            self.secrets.lock().unwrap().assert_none_in(&self.log());
         }
     }
 }
