@@ -25,6 +25,7 @@ pub(crate) use keys::KeysApi;
 pub(crate) use limits::LimitsApi;
 pub(crate) use models::ModelsApi;
 pub(crate) use prices::PricesApi;
+pub(crate) use reach::Reach;
 pub(crate) use requests::RequestLogApi;
 pub(crate) use teams::TeamsApi;
 pub(crate) use users::UsersApi;

@@ -5,13 +5,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use depends::{Context, Dependency, Error};
-use sabir_store::Store;
+use sabir_store::{AuditEntry, Store, unix_micros};
+use serde_json::Value;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::auth::{Principal, Scope};
+use crate::api::Reach;
+use crate::auth::Principal;
 use crate::capture::CaptureLog;
 use crate::upstream::Registry;
 
@@ -59,9 +62,26 @@ impl AdminSession {
         &*self.database.0
     }
 
-    /// The team whose things alone may be seen and changed; `None` for those of everybody.
-    pub(crate) fn confined_to(&self) -> Option<Uuid> {
-        self.principal.team_id.filter(|_| !self.principal.scopes.allow(Scope::Admin))
+    /// Who acts.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Whose things may be seen and changed.
+    pub(crate) fn reach(&self) -> Reach<'_> {
+        Reach::of(&self.principal, self.store())
+    }
+
+    /// What the audit log is told of an act, in the same transaction as the act.
+    pub(crate) fn audit(&self, action: &str, target: String, detail: &Value) -> AuditEntry {
+        AuditEntry {
+            id: Uuid::now_v7(),
+            at_micros: unix_micros(SystemTime::now()),
+            actor: self.principal.actor(),
+            action: action.to_owned(),
+            target,
+            detail: detail.to_string(),
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod message;
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use depends::RequestExt;
@@ -12,48 +11,28 @@ use sabir_proto::v1::{
     CreateLimitRequest, DeleteLimitRequest, DeleteLimitResponse, GetLimitRequest, Limit, ListLimitsRequest,
     ListLimitsResponse, UpdateLimitRequest,
 };
-use sabir_store::{AuditEntry, Store, Subject, unix_micros};
+use sabir_store::{AuditEntry, Subject, unix_micros};
 use serde_json::json;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use self::message::{limit_message, parse_subject, with_figures};
 use super::paging::{next_page_token, page};
-use super::reach::Reach;
-use crate::auth::Principal;
-use crate::dependencies::CurrentPrincipal;
+use crate::dependencies::AdminSession;
 use crate::error::{field_status, missing, store_status};
 
 /// Administers limits.
-#[derive(Clone)]
-pub(crate) struct LimitsApi {
-    store: Arc<dyn Store>,
-}
-
-impl LimitsApi {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-
-    /// The limit of this id, if the caller may know of it.
-    async fn find(&self, principal: &Principal, id: &str) -> Result<sabir_store::Limit, Status> {
-        let absent = || missing("limit", id);
-        let id = Uuid::try_parse(id).map_err(|_| absent())?;
-        let limit = self.store.limit(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)?;
-        // To those it does not concern it looks as if there were none.
-        let reach = Reach::of(principal, &*self.store);
-        if reach.includes(&limit.subject).await? { Ok(limit) } else { Err(absent()) }
-    }
-}
+#[derive(Clone, Debug)]
+pub(crate) struct LimitsApi;
 
 #[tonic::async_trait]
 impl Limits for LimitsApi {
     async fn create_limit(&self, request: Request<CreateLimitRequest>) -> Result<Response<Limit>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let wanted = request.into_inner().limit.unwrap_or_default();
         let subject = parse_subject(wanted.subject_kind(), &wanted.subject)
             .ok_or_else(|| field_status("limit.subject", "does not name a subject of this kind"))?;
-        let subject = Reach::of(principal, &*self.store).resolve(subject).await?;
+        let subject = session.reach().resolve(subject).await?;
         let empty = sabir_store::Limit {
             id: Uuid::now_v7(),
             subject,
@@ -65,19 +44,19 @@ impl Limits for LimitsApi {
             created_at_micros: unix_micros(SystemTime::now()),
         };
         let limit = with_figures(empty, &wanted, |_| true)?;
-        let audit = audit(principal, "Limits/CreateLimit", &limit);
-        self.store.create_limit(&limit, &audit).await.map_err(|error| store_status(&error))?;
+        let audit = audit(&session, "Limits/CreateLimit", &limit);
+        session.store().create_limit(&limit, &audit).await.map_err(|error| store_status(&error))?;
         Ok(Response::new(limit_message(&limit)))
     }
 
     async fn get_limit(&self, request: Request<GetLimitRequest>) -> Result<Response<Limit>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        let limit = self.find(principal, &request.get_ref().id).await?;
+        let session = request.depends::<AdminSession>().await?;
+        let limit = find(&session, &request.get_ref().id).await?;
         Ok(Response::new(limit_message(&limit)))
     }
 
     async fn list_limits(&self, request: Request<ListLimitsRequest>) -> Result<Response<ListLimitsResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let request = request.into_inner();
         let page = page(request.page_size, &request.page_token)?;
         let asked = match request.subject_kind() {
@@ -87,7 +66,7 @@ impl Limits for LimitsApi {
                     .ok_or_else(|| field_status("subject", "does not name a subject of this kind"))?,
             ),
         };
-        let reach = Reach::of(principal, &*self.store);
+        let reach = session.reach();
         let subject = match (asked, reach.team()) {
             (Some(subject), _) if !reach.includes(&subject).await? => {
                 return Ok(Response::new(ListLimitsResponse::default()));
@@ -96,17 +75,17 @@ impl Limits for LimitsApi {
             (None, Some(team)) => Some(Subject::Team(team)),
             (asked, _) => asked,
         };
-        let limits = self.store.list_limits(subject.as_ref(), page).await.map_err(|error| store_status(&error))?;
+        let limits = session.store().list_limits(subject.as_ref(), page).await.map_err(|error| store_status(&error))?;
         let next_page_token = next_page_token(page, limits.iter().map(|limit| limit.id));
         let limits = limits.iter().map(limit_message).collect();
         Ok(Response::new(ListLimitsResponse { limits, next_page_token }))
     }
 
     async fn update_limit(&self, request: Request<UpdateLimitRequest>) -> Result<Response<Limit>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let UpdateLimitRequest { limit, update_mask } = request.into_inner();
         let wanted = limit.unwrap_or_default();
-        let limit = self.find(principal, &wanted.id).await?;
+        let limit = find(&session, &wanted.id).await?;
         let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Err(field_status("update_mask", "says what is to change"));
@@ -116,8 +95,8 @@ impl Limits for LimitsApi {
             return Err(field_status("update_mask", &format!("`{path}` of a limit does not change")));
         }
         let limit = with_figures(limit, &wanted, |figure| paths.iter().any(|path| path == figure))?;
-        let audit = audit(principal, "Limits/UpdateLimit", &limit);
-        if self.store.update_limit(&limit, &audit).await.map_err(|error| store_status(&error))? {
+        let audit = audit(&session, "Limits/UpdateLimit", &limit);
+        if session.store().update_limit(&limit, &audit).await.map_err(|error| store_status(&error))? {
             Ok(Response::new(limit_message(&limit)))
         } else {
             Err(missing("limit", &wanted.id))
@@ -128,10 +107,10 @@ impl Limits for LimitsApi {
         &self,
         request: Request<DeleteLimitRequest>,
     ) -> Result<Response<DeleteLimitResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        let limit = self.find(principal, &request.get_ref().id).await?;
-        let audit = audit(principal, "Limits/DeleteLimit", &limit);
-        if self.store.delete_limit(limit.id, &audit).await.map_err(|error| store_status(&error))? {
+        let session = request.depends::<AdminSession>().await?;
+        let limit = find(&session, &request.get_ref().id).await?;
+        let audit = audit(&session, "Limits/DeleteLimit", &limit);
+        if session.store().delete_limit(limit.id, &audit).await.map_err(|error| store_status(&error))? {
             Ok(Response::new(DeleteLimitResponse {}))
         } else {
             Err(missing("limit", &limit.id.to_string()))
@@ -139,7 +118,17 @@ impl Limits for LimitsApi {
     }
 }
 
-fn audit(principal: &Principal, action: &str, limit: &sabir_store::Limit) -> AuditEntry {
+/// The limit of this id, if the caller may know of it.
+async fn find(session: &AdminSession, id: &str) -> Result<sabir_store::Limit, Status> {
+    let absent = || missing("limit", id);
+    let id = Uuid::try_parse(id).map_err(|_| absent())?;
+    let limit = session.store().limit(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)?;
+    // To those it does not concern it looks as if there were none.
+    let reach = session.reach();
+    if reach.includes(&limit.subject).await? { Ok(limit) } else { Err(absent()) }
+}
+
+fn audit(session: &AdminSession, action: &str, limit: &sabir_store::Limit) -> AuditEntry {
     let detail = json!({
         "subject": limit.subject.to_string(),
         "requests_per_minute": limit.requests_per_minute,
@@ -148,12 +137,5 @@ fn audit(principal: &Principal, action: &str, limit: &sabir_store::Limit) -> Aud
         "token_burst": limit.token_burst,
         "concurrent_requests": limit.concurrent_requests,
     });
-    AuditEntry {
-        id: Uuid::now_v7(),
-        at_micros: unix_micros(SystemTime::now()),
-        actor: principal.actor(),
-        action: action.to_owned(),
-        target: format!("limit {}", limit.id),
-        detail: detail.to_string(),
-    }
+    session.audit(action, format!("limit {}", limit.id), &detail)
 }

@@ -34,7 +34,7 @@ impl RequestLog for RequestLogApi {
             since_micros: micros("since", asked.since)?,
             until_micros: micros("until", asked.until)?,
             actor: Some(asked.actor).filter(|actor| !actor.is_empty()),
-            team_id: session.confined_to(),
+            team_id: session.reach().team(),
             model: Some(asked.model).filter(|model| !model.is_empty()),
         };
         let found = session.store().list_captures(&filter, page).await;
