@@ -17,6 +17,7 @@ mod teams;
 mod time;
 mod users;
 
+pub(crate) use act::act;
 pub(crate) use audit::AuditLogApi;
 pub(crate) use auth::AuthApi;
 pub(crate) use budgets::BudgetsApi;

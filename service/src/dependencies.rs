@@ -5,15 +5,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use depends::{Context, Dependency, Error};
-use sabir_store::{AuditEntry, Store, unix_micros};
+use sabir_store::{AuditEntry, Store};
 use serde_json::Value;
 use tonic::Status;
-use uuid::Uuid;
 
-use crate::api::Reach;
+use crate::api::{Reach, act};
 use crate::auth::Principal;
 use crate::capture::CaptureLog;
 use crate::upstream::Registry;
@@ -62,11 +60,6 @@ impl AdminSession {
         &*self.database.0
     }
 
-    /// Who acts.
-    pub(crate) fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
     /// Whose things may be seen and changed.
     pub(crate) fn reach(&self) -> Reach<'_> {
         Reach::of(&self.principal, self.store())
@@ -74,14 +67,7 @@ impl AdminSession {
 
     /// What the audit log is told of an act, in the same transaction as the act.
     pub(crate) fn audit(&self, action: &str, target: String, detail: &Value) -> AuditEntry {
-        AuditEntry {
-            id: Uuid::now_v7(),
-            at_micros: unix_micros(SystemTime::now()),
-            actor: self.principal.actor(),
-            action: action.to_owned(),
-            target,
-            detail: detail.to_string(),
-        }
+        act(&self.principal, action, target, detail)
     }
 }
 
