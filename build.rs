@@ -16,6 +16,9 @@ const FOLDER: &str = "sabir/v1";
 /// The package for which Rust code is generated.
 const PACKAGE: &str = "sabir.v1";
 
+/// The one message of other packages that methods answer with.
+const HTTP_BODY: &str = "google/api/httpbody.proto";
+
 fn main() -> Result<(), Box<dyn Error>> {
     // The directories, so that a new import is noticed too; not `proto` itself, where `lib.rs` lies.
     println!("cargo:rerun-if-changed=proto/sabir");
@@ -32,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The option types stay in the descriptor set; nobody needs them as Rust types.
     let mut generated = compiler.file_descriptor_set();
     // Well-known types are there to be looked up; prost has types of its own for them.
-    generated.file.retain(|file| [PACKAGE, "google.protobuf"].contains(&file.package()));
+    generated.file.retain(|file| [PACKAGE, "google.protobuf"].contains(&file.package()) || file.name() == HTTP_BODY);
     tonic_prost_build::configure().build_client(true).build_server(true).btree_map(".").compile_fds(generated)?;
     Ok(())
 }

@@ -29,6 +29,14 @@ pub mod sabir {
     }
 }
 
+/// What of Google's packages the contract has messages of.
+pub mod google {
+    /// Package `google.api`.
+    pub mod api {
+        tonic::include_proto!("google.api");
+    }
+}
+
 pub use sabir::v1;
 
 /// The encoded `google.protobuf.FileDescriptorSet` of the contract and everything it imports.

@@ -16,6 +16,7 @@ mod requests;
 mod teams;
 mod time;
 mod users;
+mod usage;
 
 pub(crate) use act::act;
 pub(crate) use audit::AuditLogApi;
@@ -30,3 +31,4 @@ pub(crate) use reach::Reach;
 pub(crate) use requests::RequestLogApi;
 pub(crate) use teams::TeamsApi;
 pub(crate) use users::UsersApi;
+pub(crate) use usage::UsageApi;

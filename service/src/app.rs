@@ -20,6 +20,7 @@ use sabir_proto::v1::prices_server::PricesServer;
 use sabir_proto::v1::request_log_server::RequestLogServer;
 use sabir_proto::v1::teams_server::TeamsServer;
 use sabir_proto::v1::users_server::UsersServer;
+use sabir_proto::v1::usage_server::UsageServer;
 use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -35,6 +36,7 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 use crate::about::about;
 use crate::api::{
     AuditLogApi, AuthApi, BudgetsApi, ChatApi, KeysApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi,
+    UsageApi,
     UsersApi,
 };
 use crate::auth::{
@@ -48,6 +50,7 @@ use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_US
 use crate::config::Config;
 use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
+use crate::retention::Upkeep;
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
 use crate::upstream::{BuildError, Registry};
 
@@ -132,7 +135,8 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access, bearers);
     let grants = Arc::new(Grants::new(tokens, administration.passwords.clone()));
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
-    let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.clone());
+    let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.batch.clone());
+    let upkeep = Upkeep::start(Arc::clone(&store) as _, config.usage.retention_days);
     let captures = CaptureLog::start(Arc::clone(&store) as _, &config.capture);
     let prices = Arc::new(Prices::open(Arc::clone(&store) as _, &config.prices).await?);
     let budgets = config.budgets.clone();
@@ -166,6 +170,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let _ = dependencies.close().await;
     // Only now has every call recorded its row.
     let unwritten_rows = usage.close().await;
+    drop(upkeep);
     budgets.close().await;
     captures.close().await;
     limiter.close().await;
@@ -242,6 +247,7 @@ async fn services(
         .with(UsersServer::new(UsersApi::new(store, passwords)))
         .with(prices)
         .with(requests)
+        .with(UsageServer::new(UsageApi::new(Arc::clone(store))))
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
         .with(reflection().build_v1()?)
         // grpcurl before 1.9 and other tools of its age know only this one.

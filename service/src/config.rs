@@ -11,8 +11,6 @@ mod setting;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sabir_store::BatchConfig;
-
 #[cfg(test)]
 pub(crate) use document::variable_of;
 pub use problem::{ConfigError, Problem};
@@ -45,7 +43,7 @@ pub struct Config {
     /// `[capture]`.
     pub capture: capture::Config,
     /// `[usage]`.
-    pub usage: BatchConfig,
+    pub usage: store::UsageConfig,
     /// `[budgets]`.
     pub budgets: budget::Config,
     /// `[prices]`.

@@ -12,6 +12,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod pages;
+mod retention;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -131,22 +131,35 @@ fn max_connections(section: &mut Section<'_>, usual: u32) -> u32 {
     }
 }
 
+/// How usage rows are written, and how long they are kept.
+#[derive(Clone, Debug)]
+pub struct UsageConfig {
+    /// How they are written.
+    pub batch: BatchConfig,
+    /// `usage.retention_days`: how many days they are kept; for ever if it is left out.
+    pub retention_days: Option<u32>,
+}
+
 /// Reads the `[usage]` section.
-pub(crate) fn read_usage(mut section: Section<'_>) -> BatchConfig {
+pub(crate) fn read_usage(mut section: Section<'_>) -> UsageConfig {
     let usual = BatchConfig::default();
-    let config = BatchConfig {
+    let retention_days = section.optional::<u32>("retention_days");
+    let batch = BatchConfig {
         capacity: section.value("capacity", usual.capacity),
         flush_rows: section.value("flush_rows", usual.flush_rows),
         flush_after: section.value("flush_after", usual.flush_after),
         close_within: section.value("close_within", usual.close_within),
         ..usual
     };
-    if !(1..=1_000_000).contains(&config.capacity) {
+    if !(1..=1_000_000).contains(&batch.capacity) {
         section.problem("capacity", "must be from 1 to 1000000");
     }
-    if !(1..=100_000).contains(&config.flush_rows) {
+    if !(1..=100_000).contains(&batch.flush_rows) {
         section.problem("flush_rows", "must be from 1 to 100000");
     }
+    if retention_days.is_some_and(|days| !(1..=36_500).contains(&days)) {
+        section.problem("retention_days", "must be from 1 to 36500");
+    }
     section.finish();
-    config
+    UsageConfig { batch, retention_days }
 }
