@@ -143,7 +143,8 @@ pub struct UsageConfig {
 /// Reads the `[usage]` section.
 pub(crate) fn read_usage(mut section: Section<'_>) -> UsageConfig {
     let usual = BatchConfig::default();
-    let retention_days = section.optional::<u32>("retention_days");
+    let retention_days =
+        section.optional::<usize>("retention_days").map(|days| u32::try_from(days).unwrap_or(u32::MAX));
     let batch = BatchConfig {
         capacity: section.value("capacity", usual.capacity),
         flush_rows: section.value("flush_rows", usual.flush_rows),
