@@ -15,8 +15,8 @@ mod reach;
 mod requests;
 mod teams;
 mod time;
-mod users;
 mod usage;
+mod users;
 
 pub(crate) use act::act;
 pub(crate) use audit::AuditLogApi;
@@ -30,5 +30,5 @@ pub(crate) use prices::PricesApi;
 pub(crate) use reach::Reach;
 pub(crate) use requests::RequestLogApi;
 pub(crate) use teams::TeamsApi;
-pub(crate) use users::UsersApi;
 pub(crate) use usage::UsageApi;
+pub(crate) use users::UsersApi;

@@ -19,8 +19,8 @@ use sabir_proto::v1::models_server::ModelsServer;
 use sabir_proto::v1::prices_server::PricesServer;
 use sabir_proto::v1::request_log_server::RequestLogServer;
 use sabir_proto::v1::teams_server::TeamsServer;
-use sabir_proto::v1::users_server::UsersServer;
 use sabir_proto::v1::usage_server::UsageServer;
+use sabir_proto::v1::users_server::UsersServer;
 use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -36,8 +36,7 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 use crate::about::about;
 use crate::api::{
     AuditLogApi, AuthApi, BudgetsApi, ChatApi, KeysApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi,
-    UsageApi,
-    UsersApi,
+    UsageApi, UsersApi,
 };
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Passwords, Policy,
@@ -244,10 +243,10 @@ async fn services(
         .with(KeysServer::new(KeysApi::new(Arc::clone(&store), mint)))
         .with(LimitsServer::new(LimitsApi))
         .with(TeamsServer::new(TeamsApi::new(Arc::clone(&store))))
+        .with(UsageServer::new(UsageApi::new(Arc::clone(&store))))
         .with(UsersServer::new(UsersApi::new(store, passwords)))
         .with(prices)
         .with(requests)
-        .with(UsageServer::new(UsageApi::new(Arc::clone(store))))
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
         .with(reflection().build_v1()?)
         // grpcurl before 1.9 and other tools of its age know only this one.
