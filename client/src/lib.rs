@@ -8,6 +8,7 @@ mod connect;
 mod details;
 mod error;
 mod governance;
+mod identity;
 mod limits;
 mod stream;
 

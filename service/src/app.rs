@@ -39,8 +39,8 @@ use crate::api::{
     UsageApi, UsersApi,
 };
 use crate::auth::{
-    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Passwords, Policy,
-    TokensError,
+    Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Mode, Passwords,
+    Policy, TokensError, has_administrator,
 };
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
@@ -159,6 +159,9 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let address = server.address();
     readiness.set(true);
     tokio::spawn(turn_away(shutdown.clone(), readiness, health));
+    if config.auth.mode == Mode::Required && !has_administrator(&*store).await? {
+        banner::invite_administrator();
+    }
     banner::show(address, registry, config.log.format.is_human());
     listening(address);
 

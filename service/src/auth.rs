@@ -4,6 +4,7 @@
 //! request's extensions, the same for every protocol.
 
 mod access;
+mod administrator;
 mod attempts;
 mod authenticator;
 mod bearer;
@@ -27,6 +28,8 @@ mod token;
 
 pub(crate) use access::Access;
 pub use access::AccessError;
+pub use administrator::AdministratorError;
+pub(crate) use administrator::{create_administrator, has_administrator};
 pub(crate) use authenticator::Authenticator;
 pub(crate) use bearer::Bearers;
 pub use config::{Config, Mode, Policy};

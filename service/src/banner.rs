@@ -30,6 +30,15 @@ pub(crate) fn show(address: SocketAddr, registry: Arc<Registry>, human: bool) {
     });
 }
 
+/// Says how the first administrator comes to be, where everybody has to say who they are and nobody can let anybody in.
+pub(crate) fn invite_administrator() {
+    tracing::warn!(
+        command = "sabir users create-admin NAME",
+        "there is no administrator yet, so that nobody can make keys: run `sabir users create-admin NAME`, with the same \
+         --config or variables as this server, and it prints an API key"
+    );
+}
+
 /// A shell command that asks the model.
 fn try_it(url: &str, model: &str) -> String {
     let model = serde_json::Value::from(model);

@@ -4,6 +4,7 @@
 
 pub mod budgets;
 pub mod chat;
+pub mod keys;
 pub mod limits;
 pub mod migrate;
 pub mod models;
@@ -11,6 +12,7 @@ pub mod openapi;
 pub mod prices;
 pub mod requests;
 pub mod serve;
+pub mod users;
 
 mod columns;
 mod json;
@@ -65,6 +67,10 @@ pub enum Command {
     Limits(limits::Arguments),
     /// See and replace what models cost.
     Prices(prices::Arguments),
+    /// Make, list, rotate and revoke API keys.
+    Keys(keys::Arguments),
+    /// Make and list users, and the first administrator.
+    Users(users::Arguments),
     /// Print the OpenAPI document.
     Openapi(openapi::Arguments),
 }
@@ -81,6 +87,9 @@ pub enum CommandError {
     /// Open calls or usage rows were lost at the end; the log has said which.
     #[error("stopped before everything was finished: {0}")]
     Unfinished(String),
+    /// There is no new administrator.
+    #[error(transparent)]
+    Administrator(#[from] crate::auth::AdministratorError),
     /// The call to the server failed.
     #[error("{0}")]
     Remote(String),
@@ -101,7 +110,7 @@ impl CommandError {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
             Self::Interrupted => 130,
-            Self::Start(_) | Self::Unfinished(_) | Self::Remote(_) | Self::Stream(_) => 1,
+            Self::Start(_) | Self::Administrator(_) | Self::Unfinished(_) | Self::Remote(_) | Self::Stream(_) => 1,
         }
     }
 }

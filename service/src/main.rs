@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sabir::cli::{Cli, Command, budgets, chat, limits, migrate, models, openapi, prices, report, requests, serve};
+use sabir::cli::{
+    Cli, Command, budgets, chat, keys, limits, migrate, models, openapi, prices, report, requests, serve, users,
+};
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
 #[global_allocator]
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
         Command::Budgets(arguments) => budgets::main(arguments),
         Command::Limits(arguments) => limits::main(arguments),
         Command::Prices(arguments) => prices::main(arguments),
+        Command::Keys(arguments) => keys::main(arguments),
+        Command::Users(arguments) => users::main(arguments),
         Command::Openapi(arguments) => openapi::main(&arguments),
     })
 }
