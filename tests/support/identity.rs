@@ -21,13 +21,18 @@ pub(crate) fn required() -> String {
 
 /// A connection beside the server's own to the database that it reads.
 pub(crate) struct Registrar {
-    store: Box<dyn Store>,
+    store: Box<dyn IdentityStore>,
 }
 
 impl Registrar {
     /// Opens the database of a server, which has made it.
     pub(crate) async fn of(server: &Server) -> Self {
         Self { store: Box::new(sabir_store_sqlite::open(&server.database(), Default::default()).await.unwrap()) }
+    }
+
+    /// Opens a Postgres by its URL, which a server may be using.
+    pub(crate) async fn at(url: &str) -> Self {
+        Self { store: Box::new(sabir_store_postgres::open(url, Default::default()).await.unwrap()) }
     }
 
     /// Adds a key that may chat and list models, changed in this way.
