@@ -21,7 +21,7 @@ pub(crate) fn required() -> String {
 
 /// A connection beside the server's own to the database that it reads.
 pub(crate) struct Registrar {
-    store: Box<dyn IdentityStore>,
+    store: Box<dyn Store>,
 }
 
 impl Registrar {
