@@ -1,6 +1,7 @@
 //! Claims about limits: how much is let pass, what those are told who ask for more, and that whatever a call has taken
 //! comes back whichever way it ends.
 
+mod administration;
 mod rates;
 mod replicas;
 mod told;
