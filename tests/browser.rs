@@ -83,3 +83,13 @@ async fn events_and_sockets_work_in_a_browser_across_origins() {
     let hello = Hello::start().await;
     browser("streams.mjs").env("HELLO", format!("http://{}", hello.address)).succeeds().await;
 }
+
+#[tokio::test]
+async fn who_authorizes_in_the_pages_can_try_a_chat() {
+    let (_upstream, server, _) = crate::oauth::world("").await;
+    browser("authorize.mjs")
+        .env("SERVER", format!("http://{}", server.address()))
+        .env("PASSWORD", crate::oauth::PASSWORD)
+        .succeeds()
+        .await;
+}

@@ -36,7 +36,7 @@ struct Answer {
 }
 
 /// The password's hash, of little effort: how much is the server's own affair.
-pub(crate) fn password_hash() -> String {
+fn password_hash() -> String {
     let hash: PasswordHash = Argon2::default()
         .hash_password_with_params(PASSWORD.as_bytes(), b"salt for tests..", Params::new(64, 1, 1, None).unwrap())
         .unwrap();
@@ -44,7 +44,7 @@ pub(crate) fn password_hash() -> String {
 }
 
 /// A server that wants to know who calls, with a user `alice` who may chat and list models.
-async fn world(lines: &str) -> (Upstream, Server, Registrar) {
+pub(crate) async fn world(lines: &str) -> (Upstream, Server, Registrar) {
     let upstream = Upstream::start();
     let config = format!("{}{}{lines}", Server::config_for(&upstream.base_url()), required());
     let server = Server::start(&config).await;

@@ -13,6 +13,7 @@ use sabir_proto::v1::audit_log_server::AuditLogServer;
 use sabir_proto::v1::auth_server::AuthServer;
 use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
+use sabir_proto::v1::clients_server::ClientsServer;
 use sabir_proto::v1::keys_server::KeysServer;
 use sabir_proto::v1::limits_server::LimitsServer;
 use sabir_proto::v1::models_server::ModelsServer;
@@ -35,8 +36,8 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
 use crate::api::{
-    AuditLogApi, AuthApi, BudgetsApi, ChatApi, KeysApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi,
-    UsageApi, UsersApi,
+    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, KeysApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi,
+    TeamsApi, UsageApi, UsersApi,
 };
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Mode, Passwords,
@@ -241,6 +242,7 @@ async fn services(
         .with(auth)
         .with(chat)
         .with(models)
+        .with(ClientsServer::new(ClientsApi::new(Arc::clone(&store), Arc::clone(grants.tokens()))))
         .with(AuditLogServer::new(AuditLogApi::new(Arc::clone(&store))))
         .with(BudgetsServer::new(BudgetsApi))
         .with(KeysServer::new(KeysApi::new(Arc::clone(&store), mint)))

@@ -35,7 +35,7 @@ pub(crate) use bearer::Bearers;
 pub use config::{Config, Mode, Policy};
 pub(crate) use credential::Credential;
 pub(crate) use docs::DocsLayer;
-pub(crate) use grant::{ClientCredentials, Grant, GrantError, Grants, TokenRequest};
+pub(crate) use grant::{ClientCredentials, Grant, GrantError, Grants, TokenRequest, new_client_secret};
 pub(crate) use issuer::Issuers;
 pub(crate) use key::{KeyMint, NewKey};
 pub(crate) use keys::Keys;
