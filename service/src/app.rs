@@ -52,7 +52,7 @@ use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
 use crate::retention::Upkeep;
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
-use crate::upstream::{BuildError, Registry};
+use crate::upstream::BuildError;
 
 /// Headers beside the protocols' own that web pages may read.
 const EXPOSED: [&str; 6] = [MODEL_USED, REQUEST_ID, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, "www-authenticate"];
@@ -130,10 +130,9 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let limiter = config.limits.build(Arc::clone(&store) as _, &changes, config.database.is_shared()).await?;
     let tokens = config.auth.tokens(Arc::clone(&store) as _, Arc::clone(&store) as _, changes.clone()).await?;
     let bearers = Bearers::new(Arc::clone(&tokens), Issuers::new(&config.auth.issuers));
-    let administration =
-        Administration { store: Arc::clone(&store), mint: Arc::clone(&mint), passwords: Passwords::default() };
-    let auth = config.auth.build(mint, Arc::clone(&store) as _, changes, access, bearers);
-    let grants = Arc::new(Grants::new(tokens, administration.passwords.clone()));
+    let auth = config.auth.build(Arc::clone(&mint), Arc::clone(&store) as _, changes, access, bearers);
+    let passwords = Passwords::default();
+    let grants = Arc::new(Grants::new(tokens, passwords.clone()));
     let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.batch.clone());
     let upkeep = Upkeep::start(Arc::clone(&store) as _, config.usage.retention_days);
@@ -143,18 +142,19 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let services =
-        services(config, administration, &registry, &usage, &budgets, &limiter, &grants, &captures, &health).await?;
+    let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
+    let chat = Chat::new(Arc::clone(&registry), usage.clone(), budgets.clone(), limits, captures.clone());
+    let prices = Arc::clone(budgets.prices());
+    let administration = Administration { store: Arc::clone(&store), mint, passwords, grants, prices };
+    let services = services(config.server.body_limit, chat, administration, &health).await?;
     let dependencies = Dependencies::builder()
         .shared(Arc::clone(&registry))
         .value(Database(Arc::clone(&store)))
         .value(captures.clone())
         .build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
-    let stack = {
-        let readiness = readiness.clone();
-        stack(config, &transcoder, auth, limiter.clone(), pages, readiness, &dependencies, services)
-    };
+    let guards = Guards { readiness: readiness.clone(), auth, limiter: limiter.clone(), pages };
+    let stack = stack(config, &transcoder, guards, &dependencies, services);
 
     let server = Server::bind(&config.server)?;
     let address = server.address();
@@ -205,32 +205,21 @@ struct Administration {
     store: Arc<dyn Store>,
     mint: Arc<KeyMint>,
     passwords: Passwords,
+    grants: Arc<Grants>,
+    prices: Arc<Prices>,
 }
 
 /// Every gRPC service.
 async fn services(
-    config: &Config,
+    limit: usize,
+    chat: Chat,
     administration: Administration,
-    registry: &Arc<Registry>,
-    usage: &UsageWriter,
-    budgets: &Budgets,
-    limiter: &Limiter,
-    grants: &Arc<Grants>,
-    captures: &CaptureLog,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
-    let limit = config.server.body_limit;
-    let Administration { store, mint, passwords } = administration;
-    let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
-    let chat = Chat::new(Arc::clone(registry), usage.clone(), budgets.clone(), limits, captures.clone());
-    let chat = ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit);
-    let models = ModelsServer::new(ModelsApi);
-    let requests = RequestLogServer::new(RequestLogApi);
-    let auth = AuthServer::new(AuthApi::new(Arc::clone(grants)));
+    let Administration { store, mint, passwords, grants, prices } = administration;
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
-    let prices = PricesServer::new(PricesApi::new(Arc::clone(budgets.prices()))).max_decoding_message_size(limit);
     health.set_serving::<RequestLogServer<RequestLogApi>>().await;
 
     let reflection = || {
@@ -239,10 +228,10 @@ async fn services(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(Services::builder()
-        .with(auth)
-        .with(chat)
-        .with(models)
         .with(ClientsServer::new(ClientsApi::new(Arc::clone(&store), Arc::clone(grants.tokens()))))
+        .with(AuthServer::new(AuthApi::new(grants)))
+        .with(ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit))
+        .with(ModelsServer::new(ModelsApi))
         .with(AuditLogServer::new(AuditLogApi::new(Arc::clone(&store))))
         .with(BudgetsServer::new(BudgetsApi))
         .with(KeysServer::new(KeysApi::new(Arc::clone(&store), mint)))
@@ -250,8 +239,8 @@ async fn services(
         .with(TeamsServer::new(TeamsApi::new(Arc::clone(&store))))
         .with(UsageServer::new(UsageApi::new(Arc::clone(&store))))
         .with(UsersServer::new(UsersApi::new(store, passwords)))
-        .with(prices)
-        .with(requests)
+        .with(PricesServer::new(PricesApi::new(prices)).max_decoding_message_size(limit))
+        .with(RequestLogServer::new(RequestLogApi))
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))
         .with(reflection().build_v1()?)
         // grpcurl before 1.9 and other tools of its age know only this one.
@@ -298,18 +287,24 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
     Transcoder::with_config(FILE_DESCRIPTOR_SET, limits)
 }
 
+/// What may answer a request before a service does.
+struct Guards {
+    readiness: Readiness,
+    auth: Arc<Authenticator>,
+    limiter: Limiter,
+    pages: Option<PagesLayer>,
+}
+
 /// The layers that a request passes, outermost first.
 fn stack(
     config: &Config,
     transcoder: &Transcoder,
-    auth: Arc<Authenticator>,
-    limiter: Limiter,
-    pages: Option<PagesLayer>,
-    readiness: Readiness,
+    guards: Guards,
     dependencies: &Dependencies,
     services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
 {
+    let Guards { readiness, auth, limiter, pages } = guards;
     let exposed = EXPOSED.into_iter().chain(limit::EXPOSED).map(HeaderName::from_static);
     let guarded = config.auth.docs == Policy::Authenticated;
     let guard = pages.clone().filter(|_| guarded).map(|pages| DocsLayer::new(Arc::clone(&auth), pages));

@@ -218,7 +218,6 @@ pub(crate) fn password_status(error: &PasswordError) -> Status {
 
 impl From<&Refusal> for Status {
     fn from(refusal: &Refusal) -> Self {
-        let mut details = ErrorDetails::new();
         let (code, reason) = match refusal {
             Refusal::Missing => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
             Refusal::Invalid => (Code::Unauthenticated, "CREDENTIALS_INVALID"),
@@ -226,12 +225,8 @@ impl From<&Refusal> for Status {
             Refusal::Scope(_) => (Code::PermissionDenied, "SCOPE_MISSING"),
             Refusal::Undeclared => (Code::PermissionDenied, "METHOD_CLOSED"),
             Refusal::Unavailable => (Code::Unavailable, "IDENTITY_UNAVAILABLE"),
-            Refusal::TooManyAttempts { retry_after } => {
-                details.set_retry_info(Some(*retry_after));
-                (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS")
-            }
         };
-        let mut status = status(code, &refusal.to_string(), reason, details);
+        let mut status = status(code, &refusal.to_string(), reason, ErrorDetails::new());
         // Over HTTP the metadata are headers, and RFC 9110 (section 11.6.1) wants this one.
         if let Some(challenge) = refusal.challenge().and_then(|challenge| challenge.parse().ok()) {
             status.metadata_mut().insert("www-authenticate", challenge);

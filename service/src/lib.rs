@@ -20,7 +20,7 @@ pub mod upstream;
 
 mod about;
 mod api;
-mod auth;
+pub mod auth;
 mod banner;
 mod chat;
 mod dependencies;

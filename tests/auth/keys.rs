@@ -131,7 +131,7 @@ async fn keys_with_nul_other_scripts_or_a_megabyte_are_refused_and_hurt_nobody()
     let (key, _) = world.registrar.key(|_| {}).await;
     let whole =
         |value: &[u8]| [b"GET /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ", value, b"\r\n\r\n"].concat();
-    let nul = [key[..20].as_bytes(), b"\0", key[20..].as_bytes()].concat();
+    let nul = [&key.as_bytes()[..20], b"\0", &key.as_bytes()[20..]].concat();
     assert_eq!(answer_to(&world.server, &whole(&nul)).await, "HTTP/1.1 400 Bad Request");
     for text in ["sk-sabir-é", "sk-sabir-日本", &format!("{key}é")] {
         assert_eq!(answer_to(&world.server, &whole(text.as_bytes())).await, "HTTP/1.1 401 Unauthorized", "{text}");

@@ -70,7 +70,8 @@ async fn another_issuers_token_must_be_right_in_every_respect() {
         assert_eq!(code, "PERMISSION_DENIED", "{protocol:?}: an issuer does not make administrators by a word");
     }
 
-    let cases: [(&str, &dyn Fn(&mut Value)); 14] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(&str, Change<'_>); 14] = [
         ("wrong audience", &|claims| claims["aud"] = json!("others")),
         ("audiences without ours", &|claims| claims["aud"] = json!(["a", "b"])),
         ("no audience", &|claims| drop(claims.as_object_mut().unwrap().remove("aud"))),

@@ -76,7 +76,8 @@ async fn an_address_that_guesses_many_names_is_slowed_down() {
 async fn what_is_wrong_with_a_request_is_said_in_the_words_of_oauth() {
     let (_upstream, server, _) = world("").await;
     let alice = [("username", "alice"), ("password", PASSWORD)];
-    let cases: [(&[(&str, &str)], u16, &str); 6] = [
+    type Form<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Form<'_>, u16, &str); 6] = [
         (&[], 400, "invalid_request"),
         (&[("grant_type", "authorization_code")], 400, "unsupported_grant_type"),
         (&[("grant_type", "client_credentials")], 401, "invalid_client"),

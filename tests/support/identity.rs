@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{hmac, rand};
-use sabir_store::{ApiKey, AuditEntry, IdentityStore, Limit, Store, Team, User};
+use sabir_store::{ApiKey, AuditEntry, Limit, Store, Team, User};
 use uuid::Uuid;
 
 use super::Server;

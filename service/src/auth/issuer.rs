@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::token::{Times, now_seconds};
 use super::{Identity, Principal, Refusal};
 
-pub use config::Config;
+pub(super) use config::Config;
 pub(crate) use config::read;
 use keys::Keys;
 

@@ -1,7 +1,5 @@
 //! Why a caller is not let in. What the caller is told never says which part of a credential was wrong.
 
-use std::time::Duration;
-
 use super::Scope;
 
 /// Why a call is refused before its body is read.
@@ -25,12 +23,6 @@ pub(crate) enum Refusal {
     /// Whether the credential is valid cannot be found out now. UNAVAILABLE, 503.
     #[error("who you are cannot be checked now; try again")]
     Unavailable,
-    /// Too many attempts failed. RESOURCE_EXHAUSTED, 429.
-    #[error("too many attempts; try again later")]
-    TooManyAttempts {
-        /// How long to wait.
-        retry_after: Duration,
-    },
 }
 
 impl Refusal {
@@ -44,7 +36,7 @@ impl Refusal {
                 Some(format!("{REALM}, error=\"invalid_token\", error_description=\"{self}\""))
             }
             Self::Scope(scope) => Some(format!("{REALM}, error=\"insufficient_scope\", scope=\"{}\"", scope.name())),
-            Self::Undeclared | Self::Unavailable | Self::TooManyAttempts { .. } => None,
+            Self::Undeclared | Self::Unavailable => None,
         }
     }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::derive::{Purpose, derive};
 
-pub(crate) use ring::{KeyRing, Signer};
+pub(crate) use ring::KeyRing;
 
 /// How tokens are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use super::signing::SigningError;
 use super::{Identity, Principal, Refusal, Scope, Scopes};
 
 pub(crate) use claims::{Claims, Times, now_seconds};
-pub use config::Config;
+pub(super) use config::Config;
 use keeper::Known;
 use remembered::{Remembered, TokenHash};
 

@@ -168,6 +168,7 @@ impl Writer {
         }
     }
 
+    #[expect(clippy::vec_box, reason = "they come in boxes, and moving them out would copy each")]
     async fn write(&self, batch: Vec<Box<Recording>>) {
         let count = batch.len() as u64;
         let (redactor, max_bytes) = (Arc::clone(&self.redactor), self.max_bytes);

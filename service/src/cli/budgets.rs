@@ -165,7 +165,7 @@ fn table(budgets: &[Budget]) -> String {
     let rows: Vec<[String; 8]> = budgets
         .iter()
         .map(|budget| {
-            let state = budget.state.clone().unwrap_or_default();
+            let state = budget.state.unwrap_or_default();
             [
                 budget.id.clone(),
                 subject_text(budget.subject_kind().as_str_name(), &budget.subject),

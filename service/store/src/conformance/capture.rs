@@ -67,7 +67,8 @@ async fn the_latest_capture_comes_first_and_pages_meet(store: &dyn CaptureStore)
 async fn filters_select_captures(store: &dyn CaptureStore) {
     let captures = store_some(store, 12).await;
     let team = Uuid::from_u128(7);
-    let filters: [(CaptureFilter, fn(&Capture) -> bool); 5] = [
+    type Fits = fn(&Capture) -> bool;
+    let filters: [(CaptureFilter, Fits); 5] = [
         (CaptureFilter { since_micros: Some(1_790_000_000_000_005), ..Default::default() }, |one| {
             one.at_micros >= 1_790_000_000_000_005
         }),

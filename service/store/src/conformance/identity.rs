@@ -225,7 +225,7 @@ async fn lists_come_in_pages_latest_first(store: &impl IdentityStore) {
     assert_eq!(names(KeyFilter { user_id: Some(user.id), ..KeyFilter::default() }).await, ["key 2"]);
     assert_eq!(names(KeyFilter { team_id: Some(team.id), ..KeyFilter::default() }).await, ["key 3"]);
     assert_eq!(store.list_users(None, ALL).await.unwrap().len(), 2);
-    assert_eq!(store.list_users(Some(team.id), ALL).await.unwrap(), [user.clone()]);
+    assert_eq!(store.list_users(Some(team.id), ALL).await.unwrap(), std::slice::from_ref(&user));
     assert_eq!(store.list_users(None, Page { after: Some(user.id), limit: 5 }).await.unwrap(), []);
     assert_eq!(store.list_teams(ALL).await.unwrap(), [team]);
 }

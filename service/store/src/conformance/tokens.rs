@@ -87,7 +87,7 @@ where
     assert_eq!(store.list_clients(None, ALL).await.unwrap(), [other.clone(), ours.clone()]);
     assert_eq!(store.list_clients(Some(team.id), ALL).await.unwrap(), [ours.clone()]);
     let first = Page { after: None, limit: 1 };
-    assert_eq!(store.list_clients(None, first).await.unwrap(), [other.clone()]);
+    assert_eq!(store.list_clients(None, first).await.unwrap(), std::slice::from_ref(&other));
     let second = Page { after: Some(other.id), limit: 1 };
     assert_eq!(store.list_clients(None, second).await.unwrap(), [ours.clone()]);
 

@@ -1,4 +1,5 @@
 //! Claims about rules that are expressions, in a transcoder's validator.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The transcoder's own rules against protovalidate's: over generated rules and generated messages, both find the same.
+#![expect(clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -370,7 +371,7 @@ fn schema() -> impl Strategy<Value = (String, Vec<Vec<Value>>)> {
 fn document(values: &[Vec<Value>], picks: &[usize]) -> Value {
     let mut members = Map::new();
     for (at, values) in values.iter().enumerate() {
-        if picks[at] % 3 > 0 {
+        if !picks[at].is_multiple_of(3) {
             members.insert(format!("f{}", at + 1), values[picks[at] / 3 % values.len()].clone());
         }
     }
@@ -387,7 +388,7 @@ fn document(values: &[Vec<Value>], picks: &[usize]) -> Value {
         2 => drop(members.insert("o2".to_owned(), leaf(picks[9]))),
         _ => {}
     }
-    if picks[9] % 2 == 0 {
+    if picks[9].is_multiple_of(2) {
         members.insert("leaves".to_owned(), json!([leaf(picks[10]), leaf(picks[11])]));
         members.insert("byName".to_owned(), json!({"k\"": leaf(picks[10]), "": leaf(picks[11])}));
     }
