@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed, and says so by panicking"
 )]
 
+mod admin;
 mod answers;
 mod auth;
 mod bad_input;

@@ -29,7 +29,7 @@ mod token;
 pub(crate) use access::Access;
 pub use access::AccessError;
 pub use administrator::AdministratorError;
-pub(crate) use administrator::{create_administrator, has_administrator};
+pub(crate) use administrator::{create_administrator, has_administrator, may_create_administrator};
 pub(crate) use authenticator::Authenticator;
 pub(crate) use bearer::Bearers;
 pub use config::{Config, Mode, Policy};

@@ -4,7 +4,7 @@ use sabir_store::Team;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::auth::{Principal, Scopes};
+use crate::auth::{Principal, Scopes, fits};
 use crate::error::{field_status, out_of_reach};
 
 /// The scopes of these names, if the caller may give them. Sorted, as they are kept.
@@ -45,6 +45,21 @@ pub(crate) fn models(principal: &Principal, field: &str, patterns: &[String]) ->
         Some(pattern) => Err(out_of_reach(&format!("{pattern:?} is more than the caller may ask"))),
         None => Ok(()),
     }
+}
+
+/// Checks that somebody in this team, whom only the team's patterns confine, may ask no more than the caller: whoever can
+/// make a user, or knows the user's password, can ask what the user may.
+///
+/// # Errors
+/// They may.
+pub(crate) fn models_of_team(principal: &Principal, team: Option<&Team>) -> Result<(), Status> {
+    let theirs = team.map_or(&[][..], |team| &team.models);
+    let within =
+        |list: &Vec<String>| !theirs.is_empty() && theirs.iter().all(|name| list.iter().any(|own| fits(own, name)));
+    if principal.models.iter().all(within) {
+        return Ok(());
+    }
+    Err(out_of_reach("users may ask every model of their team, which is more than the caller may"))
 }
 
 /// A name for people: not empty, and without control characters, which terminals would act on.

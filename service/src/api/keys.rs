@@ -142,7 +142,9 @@ impl Keys for KeysApi {
         let filter = KeyFilter { team_id, user_id, revoked: request.include_revoked };
         let keys = self.store.list_keys(&filter, page).await.map_err(|error| store_status(&error))?;
         let next_page_token = next_page_token(page, keys.iter().map(|key| key.id));
-        let keys = keys.into_iter().map(message).collect();
+        // What a user has for another team is that team's.
+        let beyond = |key: &ApiKey| reach.team().is_some_and(|own| key.team_id.is_some_and(|team| team != own));
+        let keys = keys.into_iter().filter(|key| !beyond(key)).map(message).collect();
         Ok(Response::new(ListKeysResponse { keys, next_page_token }))
     }
 

@@ -82,10 +82,13 @@ impl Teams for TeamsApi {
         let request = request.into_inner();
         let page: Page = page(request.page_size, &request.page_token)?;
         let away = |error| store_status(&error);
-        let teams = match Reach::of(principal, &*self.store).team() {
-            Some(own) => self.store.team(own).await.map_err(away)?.into_iter().collect(),
-            None => self.store.list_teams(page).await.map_err(away)?,
-        };
+        if let Some(own) = Reach::of(principal, &*self.store).team() {
+            // The one page there is, however long pages are.
+            let own = self.store.team(own).await.map_err(away)?.filter(|_| page.after.is_none());
+            let teams = own.into_iter().map(message).collect();
+            return Ok(Response::new(ListTeamsResponse { teams, ..Default::default() }));
+        }
+        let teams = self.store.list_teams(page).await.map_err(away)?;
         let next_page_token = next_page_token(page, teams.iter().map(|team| team.id));
         let teams = teams.into_iter().map(message).collect();
         Ok(Response::new(ListTeamsResponse { teams, next_page_token }))

@@ -63,6 +63,19 @@ impl UsersApi {
         grant::team(reach.team(), wanted.as_ref())
     }
 
+    /// Refuses to put a user in this team into the caller's hand if the user may do more.
+    async fn no_more_than(&self, principal: &Principal, scopes: &[String], team: Option<Uuid>) -> Result<(), Status> {
+        grant::no_more_than(principal, scopes)?;
+        let team = match team {
+            // Who may ask every model may have users of every team.
+            Some(id) if !principal.models.is_empty() => {
+                self.store.team(id).await.map_err(|error| store_status(&error))?
+            }
+            _ => None,
+        };
+        grant::models_of_team(principal, team.as_ref())
+    }
+
     async fn hash(&self, password: String) -> Result<String, Status> {
         self.passwords.hash(&Secret::new(password)).await.map_err(|error| password_status(&error))
     }
@@ -88,11 +101,14 @@ impl Users for UsersApi {
         let CreateUserRequest { user, password } = request.into_inner();
         let wanted = user.unwrap_or_default();
         let now = unix_micros(SystemTime::now());
+        let scopes = grant::scopes(principal, "user.scopes", &wanted.scopes)?;
+        let team_id = self.team(principal, &wanted.team_id).await?;
+        self.no_more_than(principal, &scopes, team_id).await?;
         let user = sabir_store::User {
             id: Uuid::now_v7(),
             name: grant::name("user.name", &wanted.name)?,
-            team_id: self.team(principal, &wanted.team_id).await?,
-            scopes: grant::scopes(principal, "user.scopes", &wanted.scopes)?,
+            team_id,
+            scopes,
             password_hash: match password {
                 Some(password) => Some(self.hash(password).await?),
                 None => None,
@@ -130,7 +146,7 @@ impl Users for UsersApi {
         let UpdateUserRequest { user, update_mask } = request.into_inner();
         let wanted = user.unwrap_or_default();
         let mut user = self.find(principal, &wanted.id).await?;
-        grant::no_more_than(principal, &user.scopes)?;
+        self.no_more_than(principal, &user.scopes, user.team_id).await?;
         let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Err(field_status("update_mask", "says what is to change"));
@@ -146,6 +162,7 @@ impl Users for UsersApi {
                 other => return Err(field_status("update_mask", &format!("`{other}` of a user does not change"))),
             }
         }
+        self.no_more_than(principal, &user.scopes, user.team_id).await?;
         self.update(principal, "Users/UpdateUser", user).await
     }
 
@@ -154,7 +171,7 @@ impl Users for UsersApi {
         let SetUserPasswordRequest { id, password } = request.into_inner();
         let user = self.find(principal, &id).await?;
         // Whoever knows the password can do what the user can.
-        grant::no_more_than(principal, &user.scopes)?;
+        self.no_more_than(principal, &user.scopes, user.team_id).await?;
         let user = sabir_store::User { password_hash: Some(self.hash(password).await?), ..user };
         self.update(principal, "Users/SetUserPassword", user).await
     }

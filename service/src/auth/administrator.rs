@@ -23,6 +23,9 @@ pub enum AdministratorError {
     /// The name cannot be one.
     #[error("a name has 1 to 128 bytes, no control characters, and no space at its ends")]
     Name,
+    /// Somebody else has the name.
+    #[error("there is a user of that name already")]
+    Taken,
     /// The password is too short.
     #[error("a password has {SHORTEST} characters or more")]
     Short,
@@ -48,27 +51,44 @@ pub(crate) async fn has_administrator(store: &dyn Store) -> Result<bool, StoreEr
     store.has_user_with_scope(Scope::Admin.name()).await
 }
 
-/// Makes an administrator with this password, if one is given; answers with a key, which is not shown again.
-pub(crate) async fn create_administrator(
+/// Whether an administrator of this name can be made; to be asked before anybody thinks of a password.
+///
+/// # Errors
+/// The name cannot be one or is taken, or there is an administrator and this is not to be `another`.
+pub(crate) async fn may_create_administrator(
     store: &dyn Store,
-    mint: &KeyMint,
     name: &str,
-    password: Option<Secret>,
     another: bool,
-) -> Result<Secret, AdministratorError> {
+) -> Result<(), AdministratorError> {
     if name.is_empty() || name.len() > 128 || name.trim() != name || name.chars().any(char::is_control) {
         return Err(AdministratorError::Name);
-    }
-    if password.as_ref().is_some_and(|password| password.expose().chars().count() < SHORTEST) {
-        return Err(AdministratorError::Short);
     }
     if !another && has_administrator(store).await? {
         return Err(AdministratorError::Exists);
     }
-    let password_hash = match password {
-        Some(password) => Some(Passwords::default().hash(&password).await?),
-        None => None,
-    };
+    match store.user_named(name).await? {
+        Some(_) => Err(AdministratorError::Taken),
+        None => Ok(()),
+    }
+}
+
+/// Makes an administrator with this password; answers with a key, which is not shown again. There is a user with a key
+/// afterwards, or neither.
+///
+/// # Errors
+/// As [`may_create_administrator`]; the password is too short, or the database does not answer.
+pub(crate) async fn create_administrator(
+    store: &dyn Store,
+    mint: &KeyMint,
+    name: &str,
+    password: Secret,
+    another: bool,
+) -> Result<Secret, AdministratorError> {
+    may_create_administrator(store, name, another).await?;
+    if password.expose().chars().count() < SHORTEST {
+        return Err(AdministratorError::Short);
+    }
+    let password_hash = Some(Passwords::default().hash(&password).await?);
     let made = mint.make().map_err(|_| AdministratorError::NoRandomness)?;
     let now = unix_micros(SystemTime::now());
     let scopes = vec![Scope::Admin.name().to_owned()];
@@ -81,7 +101,6 @@ pub(crate) async fn create_administrator(
         created_at_micros: now,
         disabled_at_micros: None,
     };
-    store.create_user(&user, &audit("Users/CreateUser", format!("user {}", user.id), name, now)).await?;
     let id = Uuid::now_v7();
     let key = ApiKey {
         id,
@@ -97,17 +116,14 @@ pub(crate) async fn create_administrator(
         revoked_at_micros: None,
         lineage_id: id,
     };
-    store.create_key(&key, &audit("Keys/CreateKey", format!("key {id}"), &key.name, now)).await?;
-    Ok(made.secret)
-}
-
-fn audit(action: &str, target: String, name: &str, now: i64) -> AuditEntry {
-    AuditEntry {
+    let audit = AuditEntry {
         id: Uuid::now_v7(),
         at_micros: now,
         actor: ACTOR.to_owned(),
-        action: action.to_owned(),
-        target,
-        detail: serde_json::json!({"name": name, "scopes": ["admin"]}).to_string(),
-    }
+        action: "Users/CreateUser".to_owned(),
+        target: format!("user {}", user.id),
+        detail: serde_json::json!({"name": name, "scopes": user.scopes, "key": id}).to_string(),
+    };
+    store.create_user_with_key(&user, &key, &audit).await?;
+    Ok(made.secret)
 }

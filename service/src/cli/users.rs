@@ -12,7 +12,7 @@ use super::columns::columns;
 use super::json::json_of;
 use super::output::Output;
 use super::remote::{Remote, block_on};
-use crate::auth::create_administrator;
+use crate::auth::{AdministratorError, create_administrator, may_create_administrator};
 use crate::config::Config;
 
 /// How many users are fetched at once.
@@ -96,11 +96,16 @@ pub fn main(arguments: Arguments) -> Result<(), CommandError> {
     match arguments.action {
         Action::CreateAdmin { name, config, password_stdin, another } => {
             let config = Config::load(config, None)?;
-            let password = password(password_stdin)?;
             block_on(async {
-                let store = config.database.open().await.map_err(crate::auth::AdministratorError::from)?;
-                let mint = config.auth.mint(&*store).await.map_err(crate::auth::AdministratorError::from)?;
-                let made = create_administrator(&*store, &mint, &name, Some(password), another).await;
+                let store = config.database.open().await.map_err(AdministratorError::from)?;
+                let made = async {
+                    // Nobody thinks of a password in vain. Nothing else waits while they do.
+                    may_create_administrator(&*store, &name, another).await?;
+                    let password = password(password_stdin)?;
+                    let mint = config.auth.mint(&*store).await.map_err(AdministratorError::from)?;
+                    Ok::<_, CommandError>(create_administrator(&*store, &mint, &name, password, another).await?)
+                }
+                .await;
                 // What is written stays written, whatever closing says.
                 let _ = store.close().await;
                 let key = made?;

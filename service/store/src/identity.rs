@@ -113,6 +113,13 @@ pub trait IdentityStore: Send + Sync {
 
     /// Adds a user.
     fn create_user<'a>(&'a self, user: &'a User, audit: &'a AuditEntry) -> StoreFuture<'a, ()>;
+    /// Adds a user together with a key of that user: both or neither.
+    fn create_user_with_key<'a>(
+        &'a self,
+        user: &'a User,
+        key: &'a ApiKey,
+        audit: &'a AuditEntry,
+    ) -> StoreFuture<'a, ()>;
     /// The user of this id.
     fn user(&self, id: Uuid) -> StoreFuture<'_, Option<User>>;
     /// The user who signs in by this name.
@@ -134,7 +141,8 @@ pub trait IdentityStore: Send + Sync {
     fn key_by_hash<'a>(&'a self, hash: &'a [u8; 32]) -> StoreFuture<'a, Option<KeyIdentity>>;
     /// Keys, latest first.
     fn list_keys<'a>(&'a self, filter: &'a KeyFilter, page: Page) -> StoreFuture<'a, Vec<ApiKey>>;
-    /// Replaces what can change of a key: `name`, `scopes`, `models`, `expires_at_micros`, `revoked_at_micros`.
+    /// Replaces what can change of a key: `name`, `scopes`, `models`, `expires_at_micros`, `revoked_at_micros`. The last
+    /// only ever becomes earlier: who changes a name does not undo a revocation that came in between.
     fn update_key<'a>(&'a self, key: &'a ApiKey, audit: &'a AuditEntry) -> StoreFuture<'a, bool>;
     /// Puts `new` in the place of `old`, which is refused from `old_until_micros` on. Answers false if there is no such
     /// key, or if it is revoked or has been rotated already.

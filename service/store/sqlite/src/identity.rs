@@ -41,6 +41,15 @@ impl IdentityStore for SqliteStore {
         boxed!("adding a user", self.insert_user(user, audit))
     }
 
+    fn create_user_with_key<'a>(
+        &'a self,
+        user: &'a User,
+        key: &'a ApiKey,
+        audit: &'a AuditEntry,
+    ) -> StoreFuture<'a, ()> {
+        boxed!("adding a user with a key", self.insert_user_with_key(user, key, audit))
+    }
+
     fn user(&self, id: Uuid) -> StoreFuture<'_, Option<User>> {
         boxed!("reading a user", self.select_user(Some(id), None))
     }

@@ -25,6 +25,7 @@ where
     what_is_referred_to_must_be_there_and_stays(&fresh().await).await;
     lists_come_in_pages_latest_first(&fresh().await).await;
     updates_change_what_may_change(&fresh().await).await;
+    a_user_comes_with_a_key_or_not_at_all(&fresh().await).await;
     a_key_is_rotated_once(&fresh().await).await;
     every_change_is_audited_and_moves_the_generation(&fresh().await).await;
     text_of_every_kind_is_only_text(&fresh().await).await;
@@ -256,6 +257,11 @@ async fn updates_change_what_may_change(store: &impl IdentityStore) {
     assert_eq!(store.user(user.id).await.unwrap().as_ref(), Some(&user));
     assert_eq!(store.key(key.id).await.unwrap().as_ref(), Some(&key));
 
+    for later in [None, Some(10)] {
+        let stale = ApiKey { revoked_at_micros: later, ..key.clone() };
+        assert!(store.update_key(&stale, &audit()).await.unwrap());
+        assert_eq!(store.key(key.id).await.unwrap().as_ref(), Some(&key), "a revocation is not undone");
+    }
     let others = ApiKey { hash: [9; 32], created_at_micros: 0, prefix: "other".to_owned(), ..key.clone() };
     assert!(store.update_key(&others, &audit()).await.unwrap());
     assert_eq!(store.key(key.id).await.unwrap(), Some(key), "what a key is does not change");
@@ -265,6 +271,18 @@ async fn updates_change_what_may_change(store: &impl IdentityStore) {
     user.disabled_at_micros = Some(1);
     assert!(store.update_user(&user, &audit()).await.unwrap());
     assert!(!store.has_user_with_scope("admin").await.unwrap());
+}
+
+async fn a_user_comes_with_a_key_or_not_at_all(store: &impl IdentityStore) {
+    let user = sample_user("with a key", None);
+    let key = sample_key(11, Some(user.id), None);
+    store.create_user_with_key(&user, &key, &sample_audit("user")).await.unwrap();
+    assert_eq!(store.user(user.id).await.unwrap().as_ref(), Some(&user));
+    assert_eq!(store.key(key.id).await.unwrap().as_ref(), Some(&key));
+    let other = sample_user("without a key", None);
+    let same = ApiKey { id: Uuid::now_v7(), user_id: Some(other.id), ..key };
+    store.create_user_with_key(&other, &same, &sample_audit("user")).await.unwrap_err();
+    assert_eq!(store.user(other.id).await.unwrap(), None, "the hash of the key is another's");
 }
 
 async fn a_key_is_rotated_once(store: &impl IdentityStore) {

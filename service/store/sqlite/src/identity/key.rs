@@ -157,7 +157,10 @@ impl SqliteStore {
         let (scopes, models) = (Json(&key.scopes), Json(&key.models));
         let mut transaction = self.begin().await?;
         let changed = sqlx::query!(
-            "UPDATE api_key SET name = $2, scopes = $3, models = $4, expires_at = $5, revoked_at = $6 WHERE id = $1",
+            "UPDATE api_key
+             SET name = $2, scopes = $3, models = $4, expires_at = $5,
+                 revoked_at = CASE WHEN revoked_at < $6 OR $6 IS NULL THEN revoked_at ELSE $6 END
+             WHERE id = $1",
             key.id,
             key.name,
             scopes,
@@ -206,7 +209,7 @@ impl SqliteStore {
     }
 }
 
-async fn insert(transaction: &mut Transaction<'static, Sqlite>, key: &ApiKey) -> Result<u64, sqlx::Error> {
+pub(super) async fn insert(transaction: &mut Transaction<'static, Sqlite>, key: &ApiKey) -> Result<u64, sqlx::Error> {
     let (hash, scopes, models) = (key.hash.as_slice(), Json(&key.scopes), Json(&key.models));
     let added = sqlx::query!(
         "INSERT INTO api_key (id, name, prefix, hash, user_id, team_id, scopes, models, created_at, expires_at,

@@ -1,7 +1,7 @@
 //! The table `user_account`.
 
-use sabir_store::{AuditEntry, Page, Topic, User};
-use sqlx::types::Json;
+use sabir_store::{ApiKey, AuditEntry, Page, Topic, User};
+use sqlx::{Sqlite, Transaction, types::Json};
 use uuid::Uuid;
 
 use crate::{SqliteStore, change::finish};
@@ -33,22 +33,21 @@ impl From<StoredUser> for User {
 
 impl SqliteStore {
     pub(super) async fn insert_user(&self, user: &User, audit: &AuditEntry) -> Result<(), sqlx::Error> {
-        let scopes = Json(&user.scopes);
         let mut transaction = self.begin().await?;
-        let added = sqlx::query!(
-            "INSERT INTO user_account (id, name, team_id, scopes, password_hash, created_at, disabled_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            user.id,
-            user.name,
-            user.team_id,
-            scopes,
-            user.password_hash,
-            user.created_at_micros,
-            user.disabled_at_micros
-        )
-        .execute(&mut *transaction)
-        .await?;
-        finish(transaction, added.rows_affected(), Topic::Identity, audit).await.map(drop)
+        let added = insert(&mut transaction, user).await?;
+        finish(transaction, added, Topic::Identity, audit).await.map(drop)
+    }
+
+    pub(super) async fn insert_user_with_key(
+        &self,
+        user: &User,
+        key: &ApiKey,
+        audit: &AuditEntry,
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        insert(&mut transaction, user).await?;
+        let added = super::key::insert(&mut transaction, key).await?;
+        finish(transaction, added, Topic::Identity, audit).await.map(drop)
     }
 
     /// The user of this id, or of this name.
@@ -120,4 +119,22 @@ impl SqliteStore {
         .fetch_one(&self.readers)
         .await
     }
+}
+
+async fn insert(transaction: &mut Transaction<'static, Sqlite>, user: &User) -> Result<u64, sqlx::Error> {
+    let scopes = Json(&user.scopes);
+    let added = sqlx::query!(
+        "INSERT INTO user_account (id, name, team_id, scopes, password_hash, created_at, disabled_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        user.id,
+        user.name,
+        user.team_id,
+        scopes,
+        user.password_hash,
+        user.created_at_micros,
+        user.disabled_at_micros
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(added.rows_affected())
 }
