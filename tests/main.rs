@@ -25,6 +25,7 @@ mod local;
 mod oauth;
 mod openapi;
 mod pacing;
+mod postgres;
 mod requests;
 mod round_trip;
 mod routes;

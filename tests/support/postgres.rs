@@ -3,8 +3,9 @@
 //!
 //! `TEST_DATABASE_URL` names another server to use; its user must be allowed to create databases.
 
-use std::path::Path;
-use std::process::Command;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A database of a test's own, empty. It is removed when this is dropped.
@@ -19,7 +20,7 @@ pub(crate) struct Database {
 impl Database {
     /// A fresh database on the server that all tests share, which is started if need be.
     pub(crate) fn fresh() -> Self {
-        let server = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| script(&["start"]));
+        let server = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| script(&["start"], &[]));
         Self::on(server)
     }
 
@@ -41,6 +42,17 @@ impl Database {
     pub(crate) fn run(&self, statements: &str) -> String {
         statement(&self.url, statements)
     }
+
+    /// A session of an operator that begins with these statements and lasts until its standard input is closed.
+    #[allow(dead_code, reason = "not every test that has this file holds sessions")]
+    pub(crate) fn session(&self, statements: &str) -> Child {
+        let mut command = Command::new(program());
+        command.args(["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", &self.url]);
+        let mut session = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // One that found no connection does not read it.
+        let _ = session.stdin.as_mut().unwrap().write_all(statements.as_bytes());
+        session
+    }
 }
 
 impl Drop for Database {
@@ -55,14 +67,22 @@ impl Drop for Database {
 pub(crate) struct OwnServer {
     name: String,
     url: String,
+    /// For `scripts/postgres`.
+    variables: Vec<(String, String)>,
 }
 
 impl OwnServer {
     /// Starts one. The name must be no other test's.
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// Starts one with these variables for `scripts/postgres`, which says what they mean.
+    pub(crate) fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
         let name = format!("{name}-{}", std::process::id());
-        let url = script(&["start", &name]);
-        Self { name, url }
+        let variables: Vec<_> = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let url = script(&["start", &name], &variables);
+        Self { name, url, variables }
     }
 
     /// A fresh database on it.
@@ -72,29 +92,32 @@ impl OwnServer {
 
     /// Stops it at once, as a crash would.
     pub(crate) fn stop(&self) {
-        script(&["stop", &self.name]);
+        script(&["stop", &self.name], &self.variables);
     }
 
     /// Starts it again, on the same port.
     pub(crate) fn start_again(&self) {
-        assert_eq!(script(&["start", &self.name]), self.url);
+        assert_eq!(script(&["start", &self.name], &self.variables), self.url);
     }
 }
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        script(&["wipe", &self.name]);
+        script(&["wipe", &self.name], &self.variables);
     }
 }
 
 /// Runs `scripts/postgres` and returns what it prints.
-fn script(arguments: &[&str]) -> String {
-    let root =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join("scripts/postgres").exists());
-    let program = root.unwrap().join("scripts/postgres");
-    let output = Command::new(program).args(arguments).output().unwrap();
+fn script(arguments: &[&str], variables: &[(String, String)]) -> String {
+    let output = Command::new(program()).args(arguments).envs(variables.iter().cloned()).output().unwrap();
     assert!(output.status.success(), "scripts/postgres {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn program() -> PathBuf {
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join("scripts/postgres").exists());
+    root.unwrap().join("scripts/postgres")
 }
 
 fn statement(url: &str, statements: &str) -> String {
@@ -103,10 +126,7 @@ fn statement(url: &str, statements: &str) -> String {
 
 /// Runs statements with psql, which is not in the way of the store's own connections.
 fn psql(url: &str, statements: &str) -> Result<String, String> {
-    let root =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join("scripts/postgres").exists());
-    let program = root.unwrap().join("scripts/postgres");
-    let output = Command::new(program)
+    let output = Command::new(program())
         .args(["psql", "-qtAX", "-v", "ON_ERROR_STOP=1", "-c", statements, "-d", url])
         .output()
         .unwrap();

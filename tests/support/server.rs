@@ -57,11 +57,16 @@ impl Server {
 
     /// Starts the server with a configuration it must refuse; its exit status and what it said.
     pub(crate) fn refuse(config: &str) -> (ExitStatus, String) {
+        Self::refuse_with(config, &[])
+    }
+
+    /// Starts the server with a configuration and variables that it must refuse; its exit status and what it said.
+    pub(crate) fn refuse_with(config: &str, variables: &[(&str, &str)]) -> (ExitStatus, String) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("sabir.toml"), config).unwrap();
-        let status = command(folder.path(), free_address()).status().unwrap();
+        let status = command(folder.path(), free_address()).envs(variables.iter().copied()).status().unwrap();
         let log = log_in(folder.path());
-        Secrets::of(config, &[]).assert_none_in(&log);
+        Secrets::of(config, variables).assert_none_in(&log);
         (status, log)
     }
 
