@@ -2,6 +2,7 @@
 //!
 //! Commands that talk to a server do so through the client crate alone, as any other program would.
 
+pub mod audit;
 pub mod budgets;
 pub mod chat;
 pub mod keys;
@@ -12,6 +13,7 @@ pub mod openapi;
 pub mod prices;
 pub mod requests;
 pub mod serve;
+pub mod teams;
 pub mod users;
 
 mod columns;
@@ -69,6 +71,10 @@ pub enum Command {
     Prices(prices::Arguments),
     /// Make, list, rotate and revoke API keys.
     Keys(keys::Arguments),
+    /// Make, list and remove teams.
+    Teams(teams::Arguments),
+    /// Show who changed what.
+    Audit(audit::Arguments),
     /// Make and list users, and the first administrator.
     Users(users::Arguments),
     /// Print the OpenAPI document.

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sabir::cli::{
-    Cli, Command, budgets, chat, keys, limits, migrate, models, openapi, prices, report, requests, serve, users,
+    Cli, Command, audit, budgets, chat, keys, limits, migrate, models, openapi, prices, report, requests, serve, teams,
+    users,
 };
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         Command::Limits(arguments) => limits::main(arguments),
         Command::Prices(arguments) => prices::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
+        Command::Teams(arguments) => teams::main(arguments),
+        Command::Audit(arguments) => audit::main(arguments),
         Command::Users(arguments) => users::main(arguments),
         Command::Openapi(arguments) => openapi::main(&arguments),
     })

@@ -191,6 +191,18 @@ async fn keys_users_limits_and_budgets_are_administered_with_the_key() {
     let users = machine.prints(&["users", "list"], admin, "").await;
     assert!(users.starts_with("ID ") && users.contains("carol") && users.contains("alice"), "{users}");
 
+    let team = json(machine.prints(&["teams", "create", "search", "--models", "openai/*", "--json"], admin, "").await);
+    let teams = machine.prints(&["teams"], admin, "").await;
+    assert!(teams.starts_with("ID ") && teams.contains("search") && teams.contains("openai/*"), "{teams}");
+    machine.prints(&["teams", "delete", team["id"].as_str().unwrap()], admin, "").await;
+    assert_eq!(machine.prints(&["teams", "list"], admin, "").await, "There are no teams.\n");
+    let audit = machine.prints(&["audit", "--limit", "2"], admin, "").await;
+    assert!(audit.starts_with("TIME ") && audit.lines().count() == 3, "{audit}");
+    assert!(audit.contains("Teams/DeleteTeam") && audit.contains("Teams/CreateTeam"), "{audit}");
+    let target = format!("team {}", team["id"].as_str().unwrap());
+    let audit = json(machine.prints(&["audit", "--target", &target, "--json"], admin, "").await);
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 2, "{audit}");
+
     for (create, name) in [
         (&["limits", "create", "--everyone", "--requests", "1000"][..], "limits"),
         (&["budgets", "create", "--everyone", "--period", "month", "--amount", "100"][..], "budgets"),
