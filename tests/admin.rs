@@ -47,7 +47,9 @@ struct World {
 impl World {
     async fn new() -> Self {
         let upstream = Upstream::start();
-        let server = Server::start(&format!("{}{}", Server::config_for(&upstream.base_url()), required())).await;
+        // Everything that is logged is, so that the secrets of these claims can be looked for in it.
+        let config = format!("{}{}[log]\nfilter = \"trace\"\n", Server::config_for(&upstream.base_url()), required());
+        let server = Server::start(&config).await;
         let registrar = Registrar::of(&server).await;
         let channel = Channel::from_shared(format!("http://{}", server.address())).unwrap().connect_lazy();
         let admin = registrar.key_for(&["admin"]).await;
