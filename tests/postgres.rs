@@ -159,3 +159,39 @@ async fn no_answered_call_is_lost_when_the_database_restarts_under_load() {
     soon_answers(&database, &lost_or_doubled, "0").await;
     soon_answers(&database, "SELECT count(*) FROM usage WHERE grpc_code = 0", &answered.len().to_string()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_let_pass_together_what_a_limit_says() {
+    const LIMIT: u64 = 30;
+    let database = Database::fresh();
+    sabir_store_postgres::migrate(database.url()).await.unwrap();
+    let upstream = Upstream::start();
+    let config = format!(
+        "{}{}[limits]\neach_key = {{ requests_per_minute = {LIMIT} }}\n",
+        Server::config_for(&upstream.base_url()),
+        required()
+    );
+    let variables = [("DATABASE_URL", database.url())];
+    let (one, other) = tokio::join!(Server::start_with(&config, &variables), Server::start_with(&config, &variables));
+    let registrar = Registrar::at(database.url()).await;
+    for protocol in Protocol::ALL {
+        let (key, _) = registrar.key(|_| {}).await;
+        let began = Instant::now();
+        let calls = (0..80).map(|number| {
+            let server = [&one, &other][number % 2].address();
+            let headers = vec![("authorization", format!("Bearer {key}"))];
+            let call = Call { headers, ..Call::say("scripted/echo", "Hi") };
+            tokio::spawn(async move { protocol.unary(server, &call).await })
+        });
+        let mut passed = 0;
+        for call in calls.collect::<Vec<_>>() {
+            match call.await.unwrap() {
+                Ok(_) => passed += 1,
+                Err(failure) => assert_eq!(failure.code, "RESOURCE_EXHAUSTED", "{protocol:?}: {failure:?}"),
+            }
+        }
+        // One comes back every two seconds.
+        let most = LIMIT + began.elapsed().as_secs() / 2 + 1;
+        assert!((LIMIT..=most).contains(&passed), "{protocol:?}: {passed} passed, not {LIMIT} to {most}");
+    }
+}

@@ -1,7 +1,8 @@
 //! A database that answers and yet takes no changes, or no connections.
 
+use std::io::Write;
 use std::net::SocketAddr;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,7 +94,7 @@ struct World {
     server: Server,
     key: String,
     database: Database,
-    postgres: OwnServer,
+    _postgres: OwnServer,
     _upstream: Upstream,
 }
 
@@ -112,7 +113,7 @@ impl World {
         let key = Registrar::at(database.url()).await.key_for(&["chat", "teams.write"]).await;
         server.keep_secret(&key);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let world = Self { server, key, database, postgres, _upstream: upstream };
+        let world = Self { server, key, database, _postgres: postgres, _upstream: upstream };
         world.changes_are_taken("before").await;
         world
     }
@@ -165,6 +166,16 @@ async fn a_database_that_is_read_only_refuses_changes_and_nothing_else() {
     world.nothing_else_happened().await;
 }
 
+/// A session of psql that begins with these statements and lasts until its standard input is closed.
+fn session(database: &Database, statements: &str) -> Child {
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"));
+    command.args(["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", database.url()]);
+    let mut session = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // One that found no connection does not read it.
+    let _ = session.stdin.as_mut().unwrap().write_all(statements.as_bytes());
+    session
+}
+
 /// Sessions that hold connections until this is dropped.
 struct Sessions(Vec<Child>);
 
@@ -185,13 +196,13 @@ async fn a_database_without_a_connection_left_refuses_changes_and_nothing_else()
         pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sabir'; PERFORM pg_sleep(0.05); \
         END LOOP; END $$;\n";
     let world = World::new("connections").await;
-    let mut sessions = Sessions(vec![world.database.session(END_SESSIONS)]);
+    let mut sessions = Sessions(vec![session(&world.database, END_SESSIONS)]);
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(2500) {
         // Those that find no place end at once.
         sessions.0.retain_mut(|session| session.try_wait().unwrap().is_none());
         while sessions.0.len() < 18 {
-            sessions.0.push(world.database.session(""));
+            sessions.0.push(session(&world.database, ""));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -199,6 +210,4 @@ async fn a_database_without_a_connection_left_refuses_changes_and_nothing_else()
     drop(sessions);
     world.changes_are_taken("after").await;
     world.nothing_else_happened().await;
-    drop(world.server);
-    drop(world.postgres);
 }

@@ -3,9 +3,8 @@
 //!
 //! `TEST_DATABASE_URL` names another server to use; its user must be allowed to create databases.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A database of a test's own, empty. It is removed when this is dropped.
@@ -41,17 +40,6 @@ impl Database {
     /// Runs statements in it, as an operator would.
     pub(crate) fn run(&self, statements: &str) -> String {
         statement(&self.url, statements)
-    }
-
-    /// A session of an operator that begins with these statements and lasts until its standard input is closed.
-    #[allow(dead_code, reason = "not every test that has this file holds sessions")]
-    pub(crate) fn session(&self, statements: &str) -> Child {
-        let mut command = Command::new(program());
-        command.args(["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", &self.url]);
-        let mut session = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // One that found no connection does not read it.
-        let _ = session.stdin.as_mut().unwrap().write_all(statements.as_bytes());
-        session
     }
 }
 

@@ -74,9 +74,28 @@ async fn a_server_that_comes_back_is_used_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_passes_the_suite_of_all_stores() {
+    pass_the_suite(Database::fresh).await;
+}
+
+/// On the oldest that is promised, where Debian's package of it is installed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stderr, reason = "a claim that is not checked says so")]
+async fn the_store_passes_it_on_postgres_15_too() {
+    const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+    if !std::path::Path::new(PROGRAMS).join("postgres").exists() {
+        eprintln!("skipped: there is no PostgreSQL 15 in {PROGRAMS}; apt-get install postgresql-15 brings it");
+        return;
+    }
+    let server = OwnServer::start_with("fifteen", &[("POSTGRES_PROGRAMS", PROGRAMS)]);
+    let version = server.database().run("SHOW server_version");
+    assert!(version.starts_with("15."), "{version}");
+    pass_the_suite(|| server.database()).await;
+}
+
+async fn pass_the_suite(database: impl Fn() -> Database) {
     let databases = std::sync::Mutex::new(Vec::new());
     let fresh = async || {
-        let database = Database::fresh();
+        let database = database();
         let store =
             open(database.url(), Config { max_connections: 4, migrate: true, ..Config::default() }).await.unwrap();
         databases.lock().unwrap().push(database);
