@@ -223,12 +223,19 @@ async fn stop_at_one_dollar(world: &World) {
     for client in clients {
         answered += client.await.unwrap();
     }
+    // What was held back for others and not needed is there for whoever comes next, on either server.
+    settled(second.address(), &id).await;
+    for server in [first.address(), second.address()] {
+        while Protocol::Rest.unary(server, &call("scripted/spend")).await.is_ok() {
+            answered += 1;
+        }
+    }
     let state = settled(second.address(), &id).await;
     let spent = state["spent_nanos"].as_i64().unwrap();
     assert_eq!(spent, world.billed(), "what is charged is what the upstream has billed: {state}");
     assert!(spent <= DOLLAR && spent > DOLLAR - RESERVATION, "within one reservation: {state}");
     assert_eq!((&state["orphaned_nanos"], &state["reserved_nanos"]), (&json!(0), &json!(0)));
-    let cost = world.cost_of_rows(&first, answered + CLIENTS * 4).await;
+    let cost = world.cost_of_rows(&first, answered + CLIENTS * 4 + 2).await;
     assert_eq!(cost, spent, "and what the usage rows say");
 }
 

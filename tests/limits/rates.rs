@@ -174,9 +174,14 @@ async fn a_limit_of_ones_own_takes_the_place_of_the_default_at_once() {
     world.ask_until(Protocol::Rest, &text, "OK").await;
     world.registrar.unlimit(&own).await;
     world.ask_until(Protocol::Rest, &text, "RESOURCE_EXHAUSTED").await;
+}
 
-    // A key that took the place of another goes on where that one was.
+#[tokio::test]
+async fn a_key_that_took_anothers_place_goes_on_where_that_one_was() {
+    let world = World::with("each_key = { requests_per_minute = 1 }").await;
+    let (text, key) = world.registrar.key(|_| ()).await;
     let (next, _) = world.registrar.key(|next| next.lineage_id = key.lineage_id).await;
+    assert_eq!(world.ask(Protocol::Rest, &text).await.code, "OK");
     assert_eq!(world.ask(Protocol::Rest, &next).await.code, "RESOURCE_EXHAUSTED");
 }
 

@@ -82,6 +82,9 @@ async fn who_logs_in_elsewhere_is_let_in_over_every_protocol() {
     let token = provider.id_token("sabir-app", "dora").await;
     let_in(&server, &token).await;
     refused(&server, &provider.id_token("another-app", "dora").await, INVALID, "for another audience").await;
-    let tampered = format!("{}A", &token[..token.len() - 1]);
+    // Not at the end, where some bits of the last letter mean nothing.
+    let (start, end) = token.split_at(token.len() - 20);
+    let other = if end.starts_with('A') { 'B' } else { 'A' };
+    let tampered = format!("{start}{other}{}", &end[1..]);
     assert_ne!(code(Protocol::Rest, &server, &tampered).await.0, "OK");
 }

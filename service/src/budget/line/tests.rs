@@ -212,9 +212,8 @@ fn a_new_period_begins_with_a_new_lease_and_the_old_one_is_brought_to_its_end() 
     let mut next_books = Books::new(1_000);
     let call = waits(&line, 1_000, next);
     let reports = line.reports(next, KEEP, false);
-    let (fresh, past): (Vec<_>, Vec<_>) =
-        reports.into_iter().partition(|report| report.period_starts_at_micros.is_none());
-    assert_eq!((fresh.len(), past.len()), (1, 0));
+    let fresh: Vec<_> = reports.into_iter().filter(|report| report.period_starts_at_micros.is_none()).collect();
+    assert_eq!(fresh.len(), 1, "the old lease may have to tell what it holds, but asks for nothing");
     let answer = next_books.answer(&fresh[0]);
     line.apply(&fresh[0], answer, next);
     drop(granted(call));

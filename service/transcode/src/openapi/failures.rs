@@ -45,7 +45,7 @@ const fn failure(
 
 /// Every code that a documented operation can answer. 405 is not among them: no documented operation is answered so.
 #[rustfmt::skip]
-pub(super) const FAILURES: [Failure; 15] = [
+pub(super) const FAILURES: [Failure; 16] = [
     failure(400, "BadRequest", Code::InvalidArgument, When::Always, "The request is not well-formed, or breaks a rule; where a field is at fault, it is named.", "temperature: must be at most 2"),
     failure(401, "Unauthorized", Code::Unauthenticated, When::Secured, "The caller did not say who they are, or it is not true.", "the API key is not known"),
     failure(403, "Forbidden", Code::PermissionDenied, When::Always, "The caller may not do this.", "this is not allowed"),
@@ -53,6 +53,7 @@ pub(super) const FAILURES: [Failure; 15] = [
     failure(408, "RequestTimeout", Code::DeadlineExceeded, When::Body, "The body of the request stopped coming.", "the body stopped coming for 30 s"),
     failure(409, "Conflict", Code::AlreadyExists, When::Always, "It is there already, or somebody else has changed it meanwhile.", "it is there already"),
     failure(413, "ContentTooLarge", Code::ResourceExhausted, When::Body, "The body of the request is larger than the limit.", "the body is larger than the limit of 4194304 bytes"),
+    failure(414, "UriTooLong", Code::InvalidArgument, When::Always, "The path with its query is longer than the limit.", "the path with query is longer than the limit of 8192 bytes"),
     failure(415, "UnsupportedMediaType", Code::InvalidArgument, When::Body, "The body of the request is of a media type or a content coding that is not taken here.", "the body must be JSON: send `content-type: application/json`"),
     failure(429, "TooManyRequests", Code::ResourceExhausted, When::Always, "Too much at once, or a quota is used up. `retry-after` says when to try again, where that is known.", "too many requests"),
     failure(431, "RequestHeaderFieldsTooLarge", Code::ResourceExhausted, When::Always, "The headers of the request are larger than the limit.", "the headers are too large"),
