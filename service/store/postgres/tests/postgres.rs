@@ -79,7 +79,6 @@ async fn the_store_passes_the_suite_of_all_stores() {
 
 /// On the oldest that is promised, where Debian's package of it is installed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stderr, reason = "a claim that is not checked says so")]
 async fn the_store_passes_it_on_postgres_15_too() {
     const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
     if !std::path::Path::new(PROGRAMS).join("postgres").exists() {
