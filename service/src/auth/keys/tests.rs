@@ -95,21 +95,21 @@ async fn those_who_ask_at_once_share_one_look_up() {
 
 #[tokio::test]
 async fn memory_counts_for_a_while_without_a_database() {
-    let world = World::new(Duration::from_secs(2)).await;
+    let world = World::new(Duration::from_secs(5)).await;
     let (key, _) = world.key(|_| {}).await;
     world.ask(&key).await.unwrap();
     world.store.close().await.unwrap();
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     world.ask(&key).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    tokio::time::sleep(Duration::from_millis(5_200)).await;
     assert_eq!(world.ask(&key).await, Err(Refusal::Unavailable));
 }
 
 #[tokio::test]
 async fn times_count_to_the_second_although_the_key_is_remembered() {
     let world = World::new(Duration::from_secs(60)).await;
-    let (expiring, _) = world.key(|key| key.expires_at_micros = Some(micros(1))).await;
-    let (ending, _) = world.key(|key| key.revoked_at_micros = Some(micros(1))).await;
+    let (expiring, _) = world.key(|key| key.expires_at_micros = Some(micros(5))).await;
+    let (ending, _) = world.key(|key| key.revoked_at_micros = Some(micros(5))).await;
     let (expired, _) = world.key(|key| key.expires_at_micros = Some(micros(-1))).await;
     let (both, _) =
         world.key(|key| (key.expires_at_micros, key.revoked_at_micros) = (Some(micros(-1)), Some(micros(-1)))).await;
@@ -117,7 +117,7 @@ async fn times_count_to_the_second_although_the_key_is_remembered() {
     world.ask(&ending).await.unwrap();
     assert_eq!(world.ask(&expired).await, Err(Refusal::Expired));
     assert_eq!(world.ask(&both).await, Err(Refusal::Invalid), "of a revoked key nothing else is said");
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(5_100)).await;
     assert_eq!(world.ask(&expiring).await, Err(Refusal::Expired));
     assert_eq!(world.ask(&ending).await, Err(Refusal::Invalid));
 }
