@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::token::{self, Tokens};
-use super::{Issuers, Principal, Refusal};
+use super::{Issuers, Principal, Refusal, Tokens};
 
 /// Tells whose token it is.
 #[derive(Debug)]
@@ -23,11 +22,18 @@ impl Bearers {
 
     /// What memory says of a token; `None` if it has to be looked at.
     pub(super) fn recall(&self, token: &str) -> Option<Result<Arc<Principal>, Refusal>> {
-        self.tokens.recall(&token::hash(token))
+        self.tokens.recall(token)
     }
 
     /// Checks a token and looks up who is behind it.
     pub(super) async fn look_up(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
+        match self.ask(token).await {
+            Err(Refusal::Unavailable) => self.tokens.superseded(token).unwrap_or(Err(Refusal::Unavailable)),
+            found => found,
+        }
+    }
+
+    async fn ask(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
         let issuer = issuer(token).ok_or(Refusal::Invalid)?;
         if self.tokens.is_ours(&issuer) {
             return self.tokens.look_up(token).await;

@@ -1,8 +1,8 @@
 //! Whose key it is: from memory where it can be, else from the database, once for however many ask.
 //!
-//! What is in memory holds for one generation of identities, so that a key that is revoked is refused everywhere as soon
-//! as the replicas have noticed. While the database is away, nobody can notice anything: memory then counts for a while
-//! longer, and after that nobody is let in whose key would have to be looked up.
+//! What is in memory holds until identities change, so that a key that is revoked is refused everywhere as soon as the
+//! replicas have noticed. While the database is away, nobody can notice anything, and what has changed cannot be looked
+//! up: memory then counts for a while longer, and after that nobody is let in whose key would have to be looked up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,8 @@ use sabir_store::{ChangeWatch, IdentityStore, KeyIdentity, unix_micros};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::cache::{Cache, Hash};
+use super::memory::{Hash, Memory};
 use super::{Identity, KeyMint, Principal, Refusal, Scope, Scopes, key};
-
-/// How many keys are remembered.
-const REMEMBERED: usize = 20_000;
 
 /// How many keys may be looked up at once.
 const LOOKUPS: usize = 16;
@@ -24,17 +21,12 @@ const LOOKUPS: usize = 16;
 /// How long a call waits for a look-up, its turn included.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How old memory may be in any case: that of a database which is there is up to a quarter of a second old.
-const ALWAYS: Duration = Duration::from_secs(1);
-
 /// Tells whose key it is.
 pub(crate) struct Keys {
     mint: Arc<KeyMint>,
     store: Arc<dyn IdentityStore>,
-    changes: ChangeWatch,
-    stale_for: Duration,
     /// `None` for a key that was ours once.
-    cache: Mutex<Cache<Option<Known>>>,
+    memory: Memory<Option<Known>>,
     /// The look-ups that are under way; whoever asks for the same waits for its turn.
     flights: Mutex<HashMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
     lookups: Semaphore,
@@ -60,9 +52,7 @@ impl Keys {
         Self {
             mint,
             store,
-            changes,
-            stale_for: stale_for.max(ALWAYS),
-            cache: Mutex::new(Cache::new(REMEMBERED)),
+            memory: Memory::new(changes, |now| [now.identity, 0], stale_for),
             flights: Mutex::default(),
             lookups: Semaphore::new(LOOKUPS),
         }
@@ -83,21 +73,27 @@ impl Keys {
     /// Asks the database, unless somebody else has by the time it is this call's turn.
     pub(super) async fn look_up(&self, key: &str) -> Result<Arc<Principal>, Refusal> {
         let hash = self.mint.hash(key);
-        match timeout(PATIENCE, self.fetch(hash)).await {
-            Ok(found) => found.and_then(judge),
+        let found = match timeout(PATIENCE, self.fetch(hash)).await {
+            Ok(found) => found,
             Err(_) => {
                 tracing::warn!(limit = ?PATIENCE, "the database does not say in time whose key it is");
                 Err(Refusal::Unavailable)
             }
+        };
+        match found {
+            Err(Refusal::Unavailable) => judge(self.superseded(&hash).ok_or(Refusal::Unavailable)?),
+            found => found.and_then(judge),
         }
     }
 
     fn remembered(&self, hash: &Hash) -> Option<Option<Known>> {
-        if self.changes.age() > self.stale_for {
-            return None;
-        }
-        let generation = self.changes.generations().identity;
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(generation, hash)
+        let cut_off = || self.memory.is_cut_off().then(|| self.superseded(hash)).flatten();
+        self.memory.current(hash).or_else(cut_off)
+    }
+
+    /// Whose key it was before a change. That it was nobody's says nothing: keys are made all the time.
+    fn superseded(&self, hash: &Hash) -> Option<Option<Known>> {
+        self.memory.superseded(hash).filter(Option::is_some)
     }
 
     async fn fetch(&self, hash: Hash) -> Result<Option<Known>, Refusal> {
@@ -107,17 +103,13 @@ impl Keys {
             return Ok(known);
         }
         let _place = self.lookups.acquire().await.map_err(|_| Refusal::Unavailable)?;
-        let generation = self.changes.generations().identity;
+        let generations = self.memory.generations();
         let found = self.store.key_by_hash(&hash).await.map_err(|error| {
             tracing::warn!(%error, "the database does not say whose key it is");
             Refusal::Unavailable
         })?;
         let known = found.map(|found| Known::of(&found));
-        // What was found is at least as new as this generation. A change since then moves the generation, and with it
-        // what is remembered here is gone.
-        if self.changes.generations().identity == generation {
-            self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(generation, hash, known.clone());
-        }
+        self.memory.insert(generations, hash, known.clone());
         Ok(known)
     }
 }

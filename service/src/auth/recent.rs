@@ -35,6 +35,11 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.newer.insert(key, value);
     }
 
+    /// All there is, which does not count as use.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.newer.values_mut().chain(self.older.values_mut())
+    }
+
     /// Takes the entry of the key out.
     pub(crate) fn remove(&mut self, key: &K) {
         self.newer.remove(key);

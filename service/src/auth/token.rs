@@ -7,12 +7,12 @@
 mod claims;
 mod config;
 mod keeper;
-mod remembered;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jsonwebtoken::Validation;
 use sabir_store::{ChangeWatch, IdentityStore, StoreError, Team, TokenStore, unix_micros};
 use tokio::sync::Semaphore;
@@ -20,19 +20,16 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::derive::{KeyedHash, Purpose};
+use super::memory::{Hash, Memory};
 use super::signing::SigningError;
 use super::{Identity, Principal, Refusal, Scope, Scopes};
 
 pub(crate) use claims::{Claims, Times, now_seconds};
 pub(super) use config::Config;
 use keeper::Known;
-use remembered::{Remembered, TokenHash};
 
 /// The `typ` of our tokens (RFC 9068, section 2.1), which keeps tokens for other uses from being taken for them.
 const TYPE: &str = "at+jwt";
-
-/// How many tokens are remembered at least.
-const REMEMBERED: usize = 10_000;
 
 /// How many tokens may be looked up at once.
 const LOOKUPS: usize = 16;
@@ -42,9 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How far ahead another replica's clock may be.
 const LEEWAY: i64 = 30;
-
-/// How old memory may be in any case: that of a database which is there is up to a quarter of a second old.
-const ALWAYS: Duration = Duration::from_secs(1);
 
 /// Why tokens cannot be given out or checked at all.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +57,16 @@ impl From<SigningError> for TokensError {
     }
 }
 
+/// What is known of a token that was checked.
+#[derive(Debug, Clone)]
+struct Checked {
+    principal: Arc<Principal>,
+    /// From when it is refused, in seconds since the Unix epoch.
+    expires_at: i64,
+    /// What may be revoked of it.
+    session: Option<Uuid>,
+}
+
 /// Gives out tokens and tells whose they are.
 pub(crate) struct Tokens {
     config: Config,
@@ -72,10 +76,9 @@ pub(crate) struct Tokens {
     store: Arc<dyn TokenStore>,
     identity: Arc<dyn IdentityStore>,
     changes: ChangeWatch,
-    stale_for: Duration,
     known: RwLock<Arc<Known>>,
     reloading: tokio::sync::Mutex<()>,
-    remembered: Mutex<Remembered>,
+    memory: Memory<Checked>,
     lookups: Semaphore,
 }
 
@@ -101,11 +104,10 @@ impl Tokens {
             client_hash: hash(Purpose::ClientSecrets)?,
             store,
             identity,
+            memory: Memory::new(changes.clone(), |now| [now.identity, now.tokens], stale_for),
             changes,
-            stale_for: stale_for.max(ALWAYS),
             known: RwLock::default(),
             reloading: tokio::sync::Mutex::default(),
-            remembered: Mutex::new(Remembered::new(REMEMBERED)),
             lookups: Semaphore::new(LOOKUPS),
         });
         tokens.reload().await?;
@@ -145,35 +147,40 @@ impl Tokens {
     }
 
     /// What memory says of a token; `None` if it has to be looked at.
-    pub(crate) fn recall(&self, hash: &TokenHash) -> Option<Result<Arc<Principal>, Refusal>> {
-        if self.changes.age() > self.stale_for {
-            return None;
+    pub(super) fn recall(&self, token: &str) -> Option<Result<Arc<Principal>, Refusal>> {
+        let hash = hash(token);
+        let cut_off = || self.memory.is_cut_off().then(|| self.memory.superseded(&hash)).flatten();
+        self.memory.current(&hash).or_else(cut_off).map(|checked| self.judge(checked))
+    }
+
+    /// Who was behind a token before a change, for when the database cannot say who is now.
+    pub(super) fn superseded(&self, token: &str) -> Option<Result<Arc<Principal>, Refusal>> {
+        self.memory.superseded(&hash(token)).map(|checked| self.judge(checked))
+    }
+
+    /// Whether a token that was checked lets in now.
+    fn judge(&self, checked: Checked) -> Result<Arc<Principal>, Refusal> {
+        if checked.session.is_some_and(|session| self.known().is_revoked(session)) {
+            return Err(Refusal::Invalid);
         }
-        let generations = self.changes.generations();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = remembered.get(generations, hash)?;
-        if token.session.is_some_and(|session| self.known().is_revoked(session)) {
-            return Some(Err(Refusal::Invalid));
+        if checked.expires_at <= now_seconds() {
+            return Err(Refusal::Expired);
         }
-        if token.expires_at <= now_seconds() {
-            return Some(Err(Refusal::Expired));
-        }
-        Some(Ok(Arc::clone(&token.principal)))
+        Ok(checked.principal)
     }
 
     /// Checks a token of ours and looks up who is behind it.
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub(crate) async fn look_up(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
+    pub(super) async fn look_up(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
         // What is known of revocations must be as new as what is then remembered.
         self.catch_up().await?;
         let claims = self.verify(token)?;
-        let generations = self.changes.generations();
+        let generations = self.memory.generations();
         let principal = self.in_time(self.principal(&claims)).await?;
-        let remembered =
-            remembered::Token { principal: Arc::clone(&principal), expires_at: claims.exp, session: Some(claims.sid) };
-        self.remember(generations, token, remembered);
+        let checked = Checked { principal: Arc::clone(&principal), expires_at: claims.exp, session: Some(claims.sid) };
+        self.memory.insert(generations, hash(token), checked);
         Ok(principal)
     }
 
@@ -181,16 +188,16 @@ impl Tokens {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub(crate) async fn vouched(
+    pub(super) async fn vouched(
         &self,
         token: &str,
         principal: Principal,
         expires_at: i64,
     ) -> Result<Arc<Principal>, Refusal> {
-        let generations = self.changes.generations();
+        let generations = self.memory.generations();
         let principal = self.in_time(self.with_team(principal)).await?;
-        let remembered = remembered::Token { principal: Arc::clone(&principal), expires_at, session: None };
-        self.remember(generations, token, remembered);
+        let checked = Checked { principal: Arc::clone(&principal), expires_at, session: None };
+        self.memory.insert(generations, hash(token), checked);
         Ok(principal)
     }
 
@@ -233,11 +240,6 @@ impl Tokens {
 
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn remember(&self, generations: sabir_store::Generations, token: &str, remembered: remembered::Token) {
-        let hash = remembered::hash(token);
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(generations, hash, remembered);
     }
 
     /// Runs a look-up in its turn and in time.
@@ -311,9 +313,11 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// The hash by which a token is remembered.
-pub(crate) fn hash(token: &str) -> TokenHash {
-    remembered::hash(token)
+/// SHA-256 of a token.
+fn hash(token: &str) -> Hash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    hash
 }
 
 /// What a failing database means to a caller.

@@ -106,6 +106,23 @@ async fn memory_counts_for_a_while_without_a_database() {
 }
 
 #[tokio::test]
+async fn a_change_that_cannot_be_looked_up_shuts_nobody_out_who_was_known() {
+    let world = World::new(Duration::from_secs(3)).await;
+    let (key, _) = world.key(|_| {}).await;
+    let stranger = world.mint.make().unwrap();
+    world.ask(&key).await.unwrap();
+    assert_eq!(world.ask(&stranger).await, Err(Refusal::Invalid));
+    world.key(|_| {}).await;
+    world.store.close().await.unwrap();
+    world.ask(&key).await.unwrap();
+    assert_eq!(world.ask(&stranger).await, Err(Refusal::Unavailable), "the key may have been made since");
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(world.keys.recall(key.secret.expose()).is_some(), "the database is not asked in vain again");
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    assert_eq!(world.ask(&key).await, Err(Refusal::Unavailable));
+}
+
+#[tokio::test]
 async fn times_count_to_the_second_although_the_key_is_remembered() {
     let world = World::new(Duration::from_secs(60)).await;
     let (expiring, _) = world.key(|key| key.expires_at_micros = Some(micros(5))).await;
