@@ -232,7 +232,7 @@ impl Leaser {
         if let Ok(held) = self.ask(limiter, self.store.lease_places(places, wanted.into())).await
             && let Some(slots) = &mut account.state().slots
         {
-            slots.leased(limiter.now(), u32::try_from(held).unwrap_or(0));
+            slots.leased(limiter.now(), wanted, u32::try_from(held).unwrap_or(0));
         }
     }
 
