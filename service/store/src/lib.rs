@@ -19,6 +19,7 @@ mod store;
 mod subject;
 mod tokens;
 mod usage;
+mod waits;
 
 pub use audit::{AuditEntry, AuditFilter, AuditStore};
 pub use batch::{BatchConfig, UsagePermit, UsageWriter};
@@ -40,3 +41,4 @@ pub use usage::{
     Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageGroup, UsageGrouping, UsageRow,
     UsageStore, UsageSum, UsageSumQuery, UsageSumStore, unix_day, unix_micros,
 };
+pub use waits::{ConnectionWaits, WAIT_BOUNDS};

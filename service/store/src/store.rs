@@ -1,8 +1,8 @@
 //! All that a database keeps, as one trait: what the service holds, and hands on aggregate by aggregate.
 
 use crate::{
-    AuditStore, BudgetStore, CaptureStore, ChangeStore, IdentityStore, LimitStore, PriceStore, StoreFuture, TokenStore,
-    UsageStore, UsageSumStore,
+    AuditStore, BudgetStore, CaptureStore, ChangeStore, ConnectionWaits, IdentityStore, LimitStore, PriceStore,
+    StoreFuture, TokenStore, UsageStore, UsageSumStore,
 };
 
 /// A database with every aggregate.
@@ -20,4 +20,9 @@ pub trait Store:
 {
     /// Closes every connection. Close what writes to the store first.
     fn close(&self) -> StoreFuture<'_, ()>;
+
+    /// How long connections were waited for; `None` where the database is in the process.
+    fn connection_waits(&self) -> Option<ConnectionWaits> {
+        None
+    }
 }

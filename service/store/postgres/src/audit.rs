@@ -33,7 +33,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await
     }
 }

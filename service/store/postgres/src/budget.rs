@@ -91,7 +91,7 @@ impl PostgresStore {
                FROM budget WHERE id = $1"#,
             id
         );
-        row.fetch_optional(&self.pool).await?.map(Budget::try_from).transpose()
+        row.fetch_optional(&mut *self.connections.acquire().await?).await?.map(Budget::try_from).transpose()
     }
 
     async fn select_budgets(&self, subject: Option<&Subject>, page: Page) -> Result<Vec<Budget>, sqlx::Error> {
@@ -109,7 +109,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         );
-        rows.fetch_all(&self.pool).await?.into_iter().map(Budget::try_from).collect()
+        rows.fetch_all(&mut *self.connections.acquire().await?).await?.into_iter().map(Budget::try_from).collect()
     }
 
     async fn replace_budget(&self, budget: &Budget, audit: &AuditEntry) -> Result<bool, sqlx::Error> {

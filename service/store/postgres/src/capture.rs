@@ -27,7 +27,7 @@ impl CaptureStore for PostgresStore {
 
 impl PostgresStore {
     async fn insert_capture_rows(&self, captures: &[Capture]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         for capture in captures {
             sqlx::query!(
                 "INSERT INTO capture (id, at, actor, team_id, model, code, request, response, cut)
@@ -68,7 +68,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await
     }
 
@@ -78,7 +78,7 @@ impl PostgresStore {
             before_micros,
             i64::from(limit)
         )
-        .execute(&self.pool)
+        .execute(&mut *self.connections.acquire().await?)
         .await?;
         Ok(deleted.rows_affected())
     }

@@ -9,7 +9,8 @@ use crate::{PostgresStore, error::store_error};
 impl ChangeStore for PostgresStore {
     fn generations(&self) -> StoreFuture<'_, Generations> {
         Box::pin(async move {
-            let rows = sqlx::query!("SELECT topic, value FROM generation").fetch_all(&self.pool).await;
+            let mut connection = self.connection("reading generations").await?;
+            let rows = sqlx::query!("SELECT topic, value FROM generation").fetch_all(&mut *connection).await;
             let rows = rows.map_err(|error| store_error("reading generations", &error))?;
             Ok(Generations::from_rows(rows.iter().map(|row| (row.topic.as_str(), row.value))))
         })
@@ -19,7 +20,7 @@ impl ChangeStore for PostgresStore {
 impl PostgresStore {
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.pool.begin().await
+        self.connections.begin().await
     }
 }
 

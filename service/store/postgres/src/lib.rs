@@ -14,13 +14,17 @@ mod error;
 mod identity;
 mod limits;
 mod open;
+mod pool;
 mod price;
 mod schema;
 mod tokens;
 mod usage;
 
-use sabir_store::{Store, StoreFuture};
-use sqlx::PgPool;
+use sabir_store::{ConnectionWaits, Store, StoreError, StoreFuture};
+use sqlx::{Postgres, pool::PoolConnection};
+
+use error::store_error;
+use pool::Connections;
 
 pub use open::{Config, open};
 pub use schema::{Migrated, migrate};
@@ -28,13 +32,18 @@ pub use schema::{Migrated, migrate};
 /// An open database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    connections: Connections,
 }
 
 impl PostgresStore {
     /// Closes every connection. Close what writes to the store first.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.connections.close().await;
+    }
+
+    /// A connection for a single statement, such as one for "reading prices".
+    async fn connection(&self, action: &str) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.connections.acquire().await.map_err(|error| store_error(action, &error))
     }
 }
 
@@ -44,5 +53,9 @@ impl Store for PostgresStore {
             Self::close(self).await;
             Ok(())
         })
+    }
+
+    fn connection_waits(&self) -> Option<ConnectionWaits> {
+        Some(self.connections.waits())
     }
 }

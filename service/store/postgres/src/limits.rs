@@ -127,7 +127,7 @@ impl PostgresStore {
              FROM rate_limit WHERE id = $1",
             id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         row.map(Limit::try_from).transpose()
     }
@@ -146,7 +146,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await?;
         rows.into_iter().map(Limit::try_from).collect()
     }
@@ -202,7 +202,7 @@ impl PostgresStore {
             least,
             most
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connections.acquire().await?)
         .await?;
         Ok(Lease { cells: row.granted, backlog_nanos: row.backlog })
     }
@@ -221,13 +221,13 @@ impl PostgresStore {
             rate.meter.code(),
             cells.saturating_mul(rate.emission_nanos)
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connections.acquire().await?)
         .await?;
         Ok(Lease { cells: 0, backlog_nanos: backlog })
     }
 
     async fn take_places(&self, places: Places<'_>, wanted: i64) -> Result<i64, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         // Whoever leases places of an account waits for the one before: a sum cannot be locked. The statement after this
         // one sees what that one has written.
         sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 5)) IS NULL AS locked", places.account)
@@ -273,13 +273,15 @@ impl PostgresStore {
             replica,
             lease_micros
         )
-        .execute(&self.pool)
+        .execute(&mut *self.connections.acquire().await?)
         .await?;
         Ok(())
     }
 
     async fn remove_places(&self, replica: Uuid) -> Result<(), sqlx::Error> {
-        sqlx::query!("DELETE FROM limit_place WHERE replica = $1", replica).execute(&self.pool).await?;
+        sqlx::query!("DELETE FROM limit_place WHERE replica = $1", replica)
+            .execute(&mut *self.connections.acquire().await?)
+            .await?;
         Ok(())
     }
 
@@ -288,13 +290,13 @@ impl PostgresStore {
             "DELETE FROM limit_rate
              WHERE arrival_at < ((EXTRACT(EPOCH FROM statement_timestamp()) - 86400) * 1000000000)::bigint"
         )
-        .execute(&self.pool)
+        .execute(&mut *self.connections.acquire().await?)
         .await?;
         sqlx::query!(
             "DELETE FROM limit_place
              WHERE expires_at < (EXTRACT(EPOCH FROM statement_timestamp()) * 1000000)::bigint"
         )
-        .execute(&self.pool)
+        .execute(&mut *self.connections.acquire().await?)
         .await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{PostgresStore, error::store_error, schema};
+use crate::{PostgresStore, error::store_error, pool::Connections, schema};
 
 /// How to use the server. [`Default`] is meant for production.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub async fn open(url: &str, config: Config) -> Result<PostgresStore, StoreError
         // A connection that the server has closed is found out when it is used; asking before would be a round trip for
         // every statement.
         .test_before_acquire(false)
+        // Waits are measured and told of in pool.rs, which also sees those that end without a connection.
+        .acquire_slow_threshold(Duration::MAX)
         .connect_with(options.options([("statement_timeout", STATEMENT_TIMEOUT)]))
         .await
         .map_err(|error| connect_error(&address, &error))?;
@@ -64,7 +66,7 @@ pub async fn open(url: &str, config: Config) -> Result<PostgresStore, StoreError
         return Err(error);
     }
     tracing::debug!(address, "database is open");
-    Ok(PostgresStore { pool })
+    Ok(PostgresStore { connections: Connections::new(pool) })
 }
 
 /// What a URL says of the server.

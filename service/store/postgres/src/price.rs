@@ -14,7 +14,9 @@ impl PriceStore for PostgresStore {
                 "SELECT version, checksum, source, imported_at AS imported_at_micros, content
                  FROM price_table ORDER BY version DESC LIMIT 1"
             );
-            row.fetch_optional(&self.pool).await.map_err(|error| store_error("reading prices", &error))
+            row.fetch_optional(&mut *self.connection("reading prices").await?)
+                .await
+                .map_err(|error| store_error("reading prices", &error))
         })
     }
 
@@ -26,7 +28,9 @@ impl PriceStore for PostgresStore {
                  FROM price_table WHERE version = $1",
                 version
             );
-            row.fetch_optional(&self.pool).await.map_err(|error| store_error("reading prices", &error))
+            row.fetch_optional(&mut *self.connection("reading prices").await?)
+                .await
+                .map_err(|error| store_error("reading prices", &error))
         })
     }
 
@@ -40,7 +44,9 @@ impl PriceStore for PostgresStore {
                 before,
                 i64::from(limit)
             );
-            rows.fetch_all(&self.pool).await.map_err(|error| store_error("reading prices", &error))
+            rows.fetch_all(&mut *self.connection("reading prices").await?)
+                .await
+                .map_err(|error| store_error("reading prices", &error))
         })
     }
 

@@ -36,7 +36,9 @@ impl UsageStore for PostgresStore {
 
     fn count(&self) -> StoreFuture<'_, u64> {
         Box::pin(async move {
-            let count = sqlx::query_scalar!(r#"SELECT COUNT(*) AS "count!" FROM usage"#).fetch_one(&self.pool).await;
+            let mut connection = self.connection("counting usage rows").await?;
+            let count =
+                sqlx::query_scalar!(r#"SELECT COUNT(*) AS "count!" FROM usage"#).fetch_one(&mut *connection).await;
             let count = count.map_err(|error| store_error("counting usage rows", &error))?;
             Ok(count.unsigned_abs())
         })
@@ -118,7 +120,7 @@ impl PostgresStore {
             &column(rows, |row| row.user_id) as &[Option<Uuid>],
             &column(rows, |row| row.team_id) as &[Option<Uuid>],
         )
-        .execute(&self.pool)
+        .execute(&mut *self.connections.acquire().await?)
         .await?;
         Ok(())
     }
@@ -150,7 +152,7 @@ impl PostgresStore {
             Uuid::from_bytes(after_id),
             i64::from(limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await
     }
 }

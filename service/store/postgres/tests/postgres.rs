@@ -5,7 +5,10 @@
 #[path = "../../../../tests/support/postgres.rs"]
 mod support;
 
-use sabir_store::{StoreErrorKind, conformance};
+use std::io::{BufRead, BufReader, Write};
+use std::time::Duration;
+
+use sabir_store::{ChangeStore, Store, StoreErrorKind, WAIT_BOUNDS, conformance};
 use sabir_store_postgres::{Config, Migrated, migrate, open};
 use support::{Database, OwnServer};
 
@@ -70,6 +73,72 @@ async fn a_server_that_comes_back_is_used_again() {
     assert_eq!(migrate(database.url()).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     server.start_again();
     migrate(database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn waits_for_a_connection_are_measured_also_those_in_vain() {
+    let database = Database::fresh();
+    let patience = Duration::from_millis(600);
+    let config = Config { max_connections: 1, acquire_timeout: patience, migrate: true };
+    let store = open(database.url(), config).await.unwrap();
+    let waits = || store.connection_waits().unwrap();
+    store.generations().await.unwrap();
+    let before = waits();
+    assert_eq!((before.in_vain, before.last), (0, before.longest), "{before:?}");
+    assert!(before.count() >= 1, "{before:?}");
+
+    // The only connection is taken for as long as a lock is held.
+    let (url, locked) = (database.url().to_owned(), Duration::from_secs(2));
+    let (until_locked, is_locked) = tokio::sync::oneshot::channel();
+    let holder = tokio::task::spawn_blocking(move || {
+        let database = Locked::generations(&url);
+        until_locked.send(()).unwrap();
+        std::thread::sleep(locked);
+        drop(database);
+    });
+    is_locked.await.unwrap();
+    let (held, refused) = tokio::join!(store.generations(), async {
+        // After the first has the connection.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        store.generations().await
+    });
+    holder.await.unwrap();
+    held.unwrap();
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    let after = waits();
+    assert_eq!((after.in_vain, after.count()), (1, before.count() + 2), "{after:?}");
+    assert!(after.longest >= patience && after.last >= patience, "{after:?}");
+    assert!(after.longer_than(WAIT_BOUNDS[4]) >= 1 && after.total >= after.longest, "{after:?}");
+}
+
+/// A session that holds a lock until it is dropped.
+struct Locked(std::process::Child);
+
+impl Locked {
+    /// On what every replica reads.
+    fn generations(url: &str) -> Self {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
+        let mut session = std::process::Command::new(root.join("scripts/postgres"))
+            .args(["psql", "-qtAX", "-d", url])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let statements = "BEGIN; LOCK TABLE generation IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n";
+        session.stdin.as_mut().unwrap().write_all(statements.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(session.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "locked\n");
+        Self(session)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Its input ends, and with it the session.
+        drop(self.0.stdin.take());
+        drop(self.0.wait());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,7 +33,7 @@ impl PostgresStore {
         let mut states = Vec::with_capacity(ids.len());
         for id in ids {
             let period = sqlx::query_scalar!("SELECT period FROM budget WHERE id = $1", id);
-            let Some(period) = period.fetch_optional(&self.pool).await? else {
+            let Some(period) = period.fetch_optional(&mut *self.connections.acquire().await?).await? else {
                 states.push(None);
                 continue;
             };
@@ -48,7 +48,7 @@ impl PostgresStore {
                 id,
                 span.starts_at_micros
             );
-            let row = row.fetch_optional(&self.pool).await?;
+            let row = row.fetch_optional(&mut *self.connections.acquire().await?).await?;
             states.push(Some(row.map_or(
                 BudgetState { span, spent_nanos: 0, reserved_nanos: 0, leased_nanos: 0, orphaned_nanos: 0 },
                 |row| BudgetState {
@@ -69,7 +69,7 @@ impl PostgresStore {
             "SELECT id, budget_id FROM budget_lease WHERE granted > spent AND expires_at < $1 LIMIT 1000",
             now
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await?;
         let mut settled = Vec::with_capacity(leases.len());
         for lease in leases {
@@ -84,13 +84,13 @@ impl PostgresStore {
     /// The database's clock.
     async fn now_micros(&self) -> Result<i64, sqlx::Error> {
         sqlx::query_scalar!(r#"SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1e6 AS BIGINT) AS "now!""#)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *self.connections.acquire().await?)
             .await
     }
 
     pub(super) async fn remove_periods(&self, ended_before_micros: i64) -> Result<u64, sqlx::Error> {
         let done = sqlx::query!("DELETE FROM budget_period WHERE ends_at < $1", ended_before_micros);
-        Ok(done.execute(&self.pool).await?.rows_affected())
+        Ok(done.execute(&mut *self.connections.acquire().await?).await?.rows_affected())
     }
 }
 

@@ -65,7 +65,7 @@ impl PostgresStore {
                FROM api_key WHERE id = $1"#,
             id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         row.map(ApiKey::try_from).transpose()
     }
@@ -91,7 +91,7 @@ impl PostgresStore {
                WHERE key.hash = $1"#,
             hash
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let user = match (row.owner_id, row.owner_name, row.owner_scopes, row.owner_created_at) {
@@ -149,7 +149,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await?;
         rows.into_iter().map(ApiKey::try_from).collect()
     }
@@ -204,7 +204,7 @@ impl PostgresStore {
             HASH_SECRET,
             candidate
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connections.acquire().await?)
         .await?;
         fixed("value", &secret)
     }

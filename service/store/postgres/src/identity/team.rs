@@ -51,7 +51,7 @@ impl PostgresStore {
                FROM team WHERE id = $1"#,
             id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         Ok(row.map(Team::from))
     }
@@ -64,7 +64,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await?;
         Ok(rows.into_iter().map(Team::from).collect())
     }

@@ -60,7 +60,7 @@ impl PostgresStore {
             id,
             name
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         Ok(row.map(User::from))
     }
@@ -78,7 +78,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await?;
         Ok(rows.into_iter().map(User::from).collect())
     }
@@ -115,7 +115,7 @@ impl PostgresStore {
                ) AS "exists!""#,
             scope
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.connections.acquire().await?)
         .await
     }
 }

@@ -61,7 +61,7 @@ impl PostgresStore {
                FROM oauth_client WHERE id = $1"#,
             id
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         row.map(OAuthClient::try_from).transpose()
     }
@@ -83,7 +83,7 @@ impl PostgresStore {
             page.after,
             i64::from(page.limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await?;
         rows.into_iter().map(OAuthClient::try_from).collect()
     }

@@ -117,7 +117,7 @@ impl PostgresStore {
                WHERE token.hash = $1"#,
             hash
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connections.acquire().await?)
         .await?;
         Ok(row.map(RefreshFamily::from))
     }
@@ -135,7 +135,7 @@ impl PostgresStore {
                ORDER BY id"#,
             now_micros
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await
     }
 

@@ -13,7 +13,7 @@ impl PostgresStore {
              FROM signing_key
              ORDER BY not_before DESC, id DESC"
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await
     }
 

@@ -23,7 +23,7 @@ impl PostgresStore {
         now_micros: i64,
         keep_since_micros: Option<i64>,
     ) -> Result<u64, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         // Queries must not pile up behind one that waits for another that takes long; the next time will do.
         sqlx::query("SET LOCAL lock_timeout = '3s'").execute(&mut *transaction).await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;

@@ -79,7 +79,7 @@ impl PostgresStore {
             after.provider,
             i64::from(limit)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connections.acquire().await?)
         .await
     }
 }
