@@ -23,6 +23,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// How long the database has for the last reports at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How often they are looked at while calls wait, or a slice runs low.
+const PRESSED: Duration = Duration::from_millis(20);
+
 /// How long the task rests after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -89,10 +92,12 @@ impl Keeper {
         let mut watched = true;
         self.reload().await;
         loop {
+            let pressed = book.lines().iter().any(|line| line.is_pressing());
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
                 () = book.wake.notified() => {}
+                () = tokio::time::sleep(PRESSED), if pressed => {}
                 changed = self.changes.changed(), if watched => {
                     // Without a sender there is nothing to be seen any more; the service is closing.
                     watched = changed.is_ok();

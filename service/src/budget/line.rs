@@ -151,15 +151,14 @@ impl Line {
         }
         state.waiting.retain(|waiting| !waiting.answer.is_closed());
         let needs = state.waiting.iter().fold(0_i64, |sum, waiting| sum.saturating_add(waiting.amount));
-        let waiting = !state.waiting.is_empty();
-        if waiting {
+        if needs > 0 {
             // The one that they wait for may be over by now.
             state.present.get_or_insert_with(|| Lease::new(now));
         }
-        let present = state.present.iter_mut().filter(|lease| closing || lease.is_due(now, keep, waiting));
+        let present = state.present.iter_mut().filter(|lease| closing || lease.is_due(now, keep, needs));
         let present = present.map(|lease| lease.report(self.id, self.replica, needs, now, closing));
         let mut reports: Vec<LeaseReport> = present.collect();
-        let past = state.past.iter_mut().filter(|lease| closing || lease.is_due(now, keep, false));
+        let past = state.past.iter_mut().filter(|lease| closing || lease.is_due(now, keep, 0));
         reports.extend(past.map(|lease| lease.report(self.id, self.replica, 0, now, true)));
         reports
     }
@@ -221,11 +220,18 @@ impl Line {
                 told.push((waiting.answer, Ok(Some(self.hold(lease, waiting.amount)))));
                 continue;
             }
-            // Another replica holds what it does not need, and gives it back when it next reports.
-            let could_fit = lease.account.free().saturating_add(idle_elsewhere) >= waiting.amount;
+            // It came after the report was made, which asked for others only; or another replica holds what it does not
+            // need, and gives it back when it next reports.
+            let to_be_had = lease.to_be_had();
+            let could_fit = to_be_had.saturating_add(idle_elsewhere) >= waiting.amount;
             if could_fit && now - waiting.since < PATIENCE {
                 state.waiting.push_front(waiting);
                 return;
+            }
+            if to_be_had >= waiting.amount {
+                // There is enough, and it cannot be had in time.
+                told.push((waiting.answer, Err(Denied::Away)));
+                continue;
             }
             let least = state.refused.filter(|(until, _)| now < *until).map_or(waiting.amount, |(_, least)| least);
             state.refused = Some((now + REFUSAL, least.min(waiting.amount)));

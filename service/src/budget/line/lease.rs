@@ -94,8 +94,14 @@ impl Lease {
         self.account.is_low() && self.room > 0
     }
 
-    /// Whether it is time for a report.
-    pub(super) fn is_due(&self, now: Instant, keep: Duration, waiting: bool) -> bool {
+    /// What is free, here and for everybody, by the last answer.
+    pub(super) fn to_be_had(&self) -> i64 {
+        self.account.free().saturating_add(self.room)
+    }
+
+    /// Whether it is time for a report. `needs` is what waiting calls need.
+    pub(super) fn is_due(&self, now: Instant, keep: Duration, needs: i64) -> bool {
+        let waiting = needs > 0;
         let Some(reported_at) = self.reported_at else {
             return waiting || self.account.is_open() || self.account.spent() != self.reported;
         };
@@ -104,7 +110,9 @@ impl Lease {
             || self.account.reserved() != self.reported_reserved
             || self.unanswered;
         let unused = self.account.free() > 0 && now.saturating_duration_since(self.used_at) >= IDLE;
-        (waiting || self.is_low()) && since >= PAUSE
+        // What others hold is not asked for without pause, and what is there is.
+        waiting && self.to_be_had() >= needs
+            || (waiting || self.is_low()) && since >= PAUSE
             || (news || unused) && since >= FLUSH
             || self.account.is_open() && since >= keep / 3
     }

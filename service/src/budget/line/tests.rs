@@ -86,6 +86,36 @@ fn granted(mut answer: oneshot::Receiver<Answer>) -> Hold {
 }
 
 #[test]
+fn a_call_that_comes_while_the_database_is_asked_is_served_by_the_next_answer() {
+    let (line, mut books, now) = (line(1_000), Books::new(1_000), Instant::now());
+    let first = waits(&line, 100, now);
+    let report = line.reports(now, KEEP, false).remove(0);
+    let second = waits(&line, 800, now);
+    let answer = books.answer(&report);
+    line.apply(&report, answer, now);
+    let _first = granted(first);
+    assert!(line.is_pressing());
+    assert_eq!(books.keep(&line, now), 1, "what is there is asked for without a pause");
+    let _second = granted(second);
+
+    let third = waits(&line, 101, now);
+    books.keep(&line, now + Duration::from_millis(20));
+    assert!(matches!(denied(third), Denied::Spent { .. }), "now there is nothing left");
+}
+
+#[test]
+fn what_is_there_and_cannot_be_had_in_time_is_not_called_spent() {
+    let (line, mut books, now) = (line(1_000), Books::new(1_000), Instant::now());
+    let first = waits(&line, 100, now);
+    let report = line.reports(now, KEEP, false).remove(0);
+    let second = waits(&line, 800, now);
+    let answer = books.answer(&report);
+    line.apply(&report, answer, now + PATIENCE);
+    let _first = granted(first);
+    assert!(matches!(denied(second), Denied::Away));
+}
+
+#[test]
 fn the_first_call_waits_and_those_after_it_do_not() {
     let (line, mut books, now) = (line(1_000_000), Books::new(1_000_000), Instant::now());
     let first = waits(&line, 100, now);
