@@ -100,7 +100,7 @@ impl Client {
         self.within_deadline(models.get_model(request)).await
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.options.limit().and_then(|limit| Instant::now().checked_add(limit))
     }
 
@@ -113,7 +113,7 @@ impl Client {
 }
 
 /// The server keeps the deadline too; this one is for a server, or a network, that has stopped to answer.
-async fn within<T>(
+pub(crate) async fn within<T>(
     deadline: Option<Instant>,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<tonic::Response<T>, Error> {

@@ -1,6 +1,7 @@
-//! Calls that administer teams, users and keys, and read the audit log.
+//! Calls that administer teams, users, keys and clients, and read the audit log.
 
 use sabir_proto::v1::audit_log_client::AuditLogClient;
+use sabir_proto::v1::clients_client::ClientsClient;
 use sabir_proto::v1::keys_client::KeysClient;
 use sabir_proto::v1::teams_client::TeamsClient;
 use sabir_proto::v1::users_client::UsersClient;
@@ -44,6 +45,12 @@ calls! {
     "Changes a key." update_key = KeysClient::update_key(UpdateKeyRequest) -> Key;
     "Puts a new key in the place of one." rotate_key = KeysClient::rotate_key(RotateKeyRequest) -> NewKey;
     "Revokes a key." revoke_key = KeysClient::revoke_key(RevokeKeyRequest) -> Key;
+    "Makes a client; the answer is the only one that has its secret."
+        create_client = ClientsClient::create_client(CreateClientRequest) -> ClientWithSecret;
+    "Lists clients, a page at a time." clients = ClientsClient::list_clients(ListClientsRequest) -> ListClientsResponse;
+    "Gives a client a new secret in the place of the old one."
+        rotate_client_secret = ClientsClient::rotate_client_secret(RotateClientSecretRequest) -> ClientWithSecret;
+    "Removes a client." delete_client = ClientsClient::delete_client(DeleteClientRequest) -> DeleteClientResponse;
     "Reads the audit log, a page at a time."
         audit_entries = AuditLogClient::list_audit_entries(ListAuditEntriesRequest) -> ListAuditEntriesResponse;
 }

@@ -11,6 +11,7 @@ mod governance;
 mod identity;
 mod limits;
 mod stream;
+mod usage;
 
 pub use authorization::Authorization;
 pub use call::CallOptions;
@@ -18,6 +19,7 @@ pub use client::Client;
 pub use connect::ConnectOptions;
 pub use error::{CallError, Error, FieldViolation};
 pub use stream::ChatStream;
+pub use usage::UsageTable;
 
 /// The messages of the API.
 pub use sabir_proto::v1;

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod budgets;
 pub mod chat;
+pub mod clients;
 pub mod keys;
 pub mod limits;
 pub mod migrate;
@@ -14,6 +15,7 @@ pub mod prices;
 pub mod requests;
 pub mod serve;
 pub mod teams;
+pub mod usage;
 pub mod users;
 
 mod columns;
@@ -71,8 +73,12 @@ pub enum Command {
     Prices(prices::Arguments),
     /// Make, list, rotate and revoke API keys.
     Keys(keys::Arguments),
+    /// Make, list and remove OAuth 2.0 clients, and give them new secrets.
+    Clients(clients::Arguments),
     /// Make, list and remove teams.
     Teams(teams::Arguments),
+    /// Show what was used, by whom, and what it cost.
+    Usage(usage::Arguments),
     /// Show who changed what.
     Audit(audit::Arguments),
     /// Make and list users, and the first administrator.

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sabir::cli::{
-    Cli, Command, audit, budgets, chat, keys, limits, migrate, models, openapi, prices, report, requests, serve, teams,
-    users,
+    Cli, Command, audit, budgets, chat, clients, keys, limits, migrate, models, openapi, prices, report, requests,
+    serve, teams, usage, users,
 };
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Limits(arguments) => limits::main(arguments),
         Command::Prices(arguments) => prices::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
+        Command::Clients(arguments) => clients::main(arguments),
+        Command::Usage(arguments) => usage::main(arguments),
         Command::Teams(arguments) => teams::main(arguments),
         Command::Audit(arguments) => audit::main(arguments),
         Command::Users(arguments) => users::main(arguments),

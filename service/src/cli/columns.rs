@@ -2,16 +2,20 @@
 
 /// The rows below their titles, without spaces at the end of a line and without control characters, which a terminal would
 /// act on: some names are those of other issuers.
-pub(crate) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+pub(crate) fn columns<'a>(titles: impl AsRef<[&'a str]>, rows: &[impl AsRef<[String]>]) -> String {
     let plain = |cell: &String| cell.replace(char::is_control, " ");
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(plain)).collect();
-    let titles = titles.map(str::to_owned);
-    let all = || std::iter::once(&titles).chain(&rows);
-    let widths: [usize; N] =
-        std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let titles: Vec<String> = titles.as_ref().iter().map(|&title| title.to_owned()).collect();
+    let mut widths = vec![0; titles.len()];
+    let rows = rows.iter().map(|row| row.as_ref().iter().map(plain).collect());
+    let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
     let mut text = String::new();
-    for row in all() {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    for line in &lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }

@@ -11,7 +11,7 @@ use sabir_store::{UsageFilter, UsageGroup, UsageGrouping, UsageRow, UsageSumQuer
 use tonic::Status;
 use uuid::Uuid;
 
-use super::super::time::timestamp;
+use super::super::time::{micros, timestamp};
 use crate::error::field_status;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -20,14 +20,14 @@ const DAY_MICROS: i64 = DAY_SECONDS * 1_000_000;
 /// The question as the store takes it.
 ///
 /// # Errors
-/// An id or the page token is none.
+/// An id, a time or the page token is none, or the end is before the beginning.
 pub(super) fn sum_query(request: &QueryUsageRequest) -> Result<UsageSumQuery, Status> {
     let by = |dimension: Dimension| request.group_by().any(|asked| asked == dimension);
-    // A day that has only begun counts whole, too.
-    let end = request.end_time.as_ref().map(|time| unix_day(micros(time).saturating_add(DAY_MICROS - 1)));
+    let (start, end) = times(request.start_time, request.end_time)?;
     Ok(UsageSumQuery {
-        since_day: request.start_time.as_ref().map(|time| unix_day(micros(time))),
-        until_day: end,
+        since_day: start.map(unix_day),
+        // A day that has only begun counts whole, too.
+        until_day: end.map(|end| unix_day(end + DAY_MICROS - 1)),
         key_id: id("key_id", &request.key_id)?,
         user_id: id("user_id", &request.user_id)?,
         team_id: id("team_id", &request.team_id)?,
@@ -51,15 +51,16 @@ pub(super) fn sum_query(request: &QueryUsageRequest) -> Result<UsageSumQuery, St
 /// Which rows are asked for.
 ///
 /// # Errors
-/// An id or the page token is none.
+/// An id, a time or the page token is none, or the end is before the beginning.
 pub(super) fn row_filter(request: &ListUsageRecordsRequest) -> Result<UsageFilter, Status> {
     let position = |token: &str| {
         let (started_at, id) = token.split_once('.')?;
         Some((started_at.parse().ok()?, Uuid::try_parse(id).ok()?.into_bytes()))
     };
+    let (since_micros, until_micros) = times(request.start_time, request.end_time)?;
     Ok(UsageFilter {
-        since_micros: request.start_time.as_ref().map(micros),
-        until_micros: request.end_time.as_ref().map(micros),
+        since_micros,
+        until_micros,
         principal: None,
         key_id: id("key_id", &request.key_id)?,
         user_id: id("user_id", &request.user_id)?,
@@ -172,8 +173,14 @@ fn name(text: &str) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| Arc::from(text.replace('\0', "\u{fffd}")))
 }
 
-fn micros(time: &Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1_000)
+/// The times between which calls are asked for, in microseconds.
+fn times(start: Option<Timestamp>, end: Option<Timestamp>) -> Result<(Option<i64>, Option<i64>), Status> {
+    let start = start.map(|time| micros("start_time", time)).transpose()?;
+    let end = end.map(|time| micros("end_time", time)).transpose()?;
+    match (start, end) {
+        (Some(start), Some(end)) if end < start => Err(field_status("end_time", "is before start_time")),
+        times => Ok(times),
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +212,9 @@ mod tests {
         let days = |request| sum_query(&request).map(|query| (query.since_day, query.until_day)).unwrap();
         assert_eq!(days(asked(0, DAY_SECONDS)), (Some(0), Some(1)));
         assert_eq!(days(asked(1, DAY_SECONDS + 1)), (Some(0), Some(2)));
+        for (start, end) in [(1, 0), (i64::MAX, 0), (0, i64::MIN)] {
+            assert!(sum_query(&asked(start, end)).is_err(), "{start} {end}");
+        }
         assert_eq!(day_text(20_779), "2026-11-22");
     }
 }
