@@ -5,6 +5,7 @@ mod forged;
 mod guesses;
 mod hostile;
 mod issuer;
+mod programs;
 mod sessions;
 
 use std::time::Duration;

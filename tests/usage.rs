@@ -1,4 +1,9 @@
-//! Claims about usage rows: every call leaves exactly one, however it ended, and it says what happened.
+//! Claims about usage: every call leaves exactly one row, however it ended, which says what happened; and whoever may ask
+//! is told what rows add up to.
+
+mod asking;
+mod export;
+mod queries;
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,7 @@
 //! The command line: the first administrator, made where there is no server to ask, and what is administered with the key.
 
+mod accounting;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{hmac, rand};
-use sabir_store::{ApiKey, AuditEntry, Limit, Store, Team, User};
+use sabir_store::{ApiKey, AuditEntry, Limit, OAuthClient, Store, Team, UsageRow, User};
 use uuid::Uuid;
 
 use super::Server;
@@ -76,6 +76,21 @@ impl Registrar {
     /// Removes a limit.
     pub(crate) async fn unlimit(&self, limit: &Limit) {
         assert!(self.store.delete_limit(limit.id, &audit()).await.unwrap());
+    }
+
+    /// The client of this id.
+    pub(crate) async fn client(&self, id: &str) -> OAuthClient {
+        self.store.client(id.parse().unwrap()).await.unwrap().unwrap()
+    }
+
+    /// Changes a client.
+    pub(crate) async fn change_client(&self, client: &OAuthClient) {
+        assert!(self.store.update_client(client, &audit()).await.unwrap());
+    }
+
+    /// Adds rows of usage, as if these calls had been made.
+    pub(crate) async fn usage(&self, rows: &[UsageRow]) {
+        self.store.insert(rows).await.unwrap();
     }
 
     /// Changes a user.

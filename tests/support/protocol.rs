@@ -11,6 +11,7 @@ use std::{net::SocketAddr, pin::Pin};
 use futures_util::{Stream, StreamExt};
 
 pub(crate) use failure::Failure;
+pub(crate) use grpc_web::messages as grpc_web_messages;
 pub(crate) use view::{Answer, Chunk, ToolCall, Usage};
 
 use super::{Call, soon};

@@ -26,7 +26,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// From a status, as gRPC and gRPC-Web have it.
-    pub(super) fn from_status(status: &Status) -> Self {
+    pub(crate) fn from_status(status: &Status) -> Self {
         let details = RpcStatus::decode(status.details()).unwrap();
         let detail = |name: &str| details.details.iter().find(|any| any.type_url.ends_with(name));
         let field = detail("/google.rpc.BadRequest").and_then(|any| {
@@ -42,7 +42,7 @@ impl Failure {
     }
 
     /// From a response that is no success.
-    pub(super) fn from_http(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn from_http(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let document: Value = serde_json::from_slice(body)
             .unwrap_or_else(|_| panic!("an error is JSON, not {:?}", String::from_utf8_lossy(body)));
         let seconds = headers.get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());

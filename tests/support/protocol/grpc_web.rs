@@ -30,7 +30,7 @@ struct Frames {
 }
 
 pub(super) async fn unary(server: SocketAddr, call: &Call) -> Result<Answer, Failure> {
-    let mut frames = open(server, "CreateChatCompletion", call).await?;
+    let mut frames = chat(server, "CreateChatCompletion", call).await?;
     let mut answer = None;
     loop {
         match frames.next().await {
@@ -48,7 +48,7 @@ pub(super) async fn unary(server: SocketAddr, call: &Call) -> Result<Answer, Fai
 }
 
 pub(super) async fn stream(server: SocketAddr, call: &Call) -> Result<Events, Failure> {
-    let mut frames = open(server, "StreamChatCompletion", call).await?;
+    let mut frames = chat(server, "StreamChatCompletion", call).await?;
     // A body of trailers alone is a status that came before anything else.
     let first = match frames.next().await {
         Frame::Trailers(trailers) => {
@@ -78,19 +78,45 @@ pub(super) async fn stream(server: SocketAddr, call: &Call) -> Result<Events, Fa
     Ok(Box::pin(events))
 }
 
-async fn open(server: SocketAddr, method: &str, call: &Call) -> Result<Frames, Failure> {
-    let message = call.message.encode_to_vec();
+/// The messages that any method answers, such as `sabir.v1.Usage/QueryUsage`.
+pub(crate) async fn messages<T: Message + Default>(
+    server: SocketAddr,
+    method: &str,
+    message: &impl Message,
+    headers: &[(&'static str, String)],
+) -> Result<Vec<T>, Failure> {
+    let mut frames = open(server, method, message, headers).await?;
+    let mut messages = Vec::new();
+    loop {
+        match frames.next().await {
+            Frame::Message(message) => messages.push(T::decode(message.as_slice()).unwrap()),
+            Frame::Trailers(trailers) => return failure_in(&trailers).map_or(Ok(messages), Err),
+            Frame::Cut(how) => panic!("the answer was cut: {how}"),
+        }
+    }
+}
+
+async fn chat(server: SocketAddr, method: &str, call: &Call) -> Result<Frames, Failure> {
+    let timeout = call.grpc_timeout().map(|timeout| ("grpc-timeout", timeout));
+    let headers: Vec<_> = timeout.into_iter().chain(call.headers.clone()).collect();
+    open(server, &format!("sabir.v1.Chat/{method}"), &call.message, &headers).await
+}
+
+async fn open(
+    server: SocketAddr,
+    method: &str,
+    message: &impl Message,
+    headers: &[(&'static str, String)],
+) -> Result<Frames, Failure> {
+    let message = message.encode_to_vec();
     let mut body = vec![0];
     body.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
     body.extend_from_slice(&message);
-    let mut request = Request::post(format!("/sabir.v1.Chat/{method}"))
+    let mut request = Request::post(format!("/{method}"))
         .header("content-type", "application/grpc-web+proto")
         .header("accept", "application/grpc-web+proto")
         .header("x-grpc-web", "1");
-    if let Some(timeout) = call.grpc_timeout() {
-        request = request.header("grpc-timeout", timeout);
-    }
-    for (name, value) in &call.headers {
+    for (name, value) in headers {
         request = request.header(*name, value);
     }
     let exchange = http1(server, request.body(Bytes::from(body)).unwrap()).await;
