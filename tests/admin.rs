@@ -2,6 +2,7 @@
 //! by it than they have, and that the audit log has every act, once, and no secret.
 
 mod audit;
+mod clients;
 mod commands;
 mod escalation;
 mod keys;

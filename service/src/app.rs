@@ -22,7 +22,7 @@ use sabir_proto::v1::request_log_server::RequestLogServer;
 use sabir_proto::v1::teams_server::TeamsServer;
 use sabir_proto::v1::usage_server::UsageServer;
 use sabir_proto::v1::users_server::UsersServer;
-use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
+use sabir_store::{ChangeWatch, StoreError, UsageWriter};
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -145,7 +145,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
     let chat = Chat::new(Arc::clone(&registry), usage.clone(), budgets.clone(), limits, captures.clone());
     let prices = Arc::clone(budgets.prices());
-    let administration = Administration { store: Arc::clone(&store), mint, passwords, grants, prices };
+    let administration = Administration { mint, passwords, grants, prices };
     let services = services(config.server.body_limit, chat, administration, &health).await?;
     let dependencies = Dependencies::builder()
         .shared(Arc::clone(&registry))
@@ -202,7 +202,6 @@ async fn drain_sockets(sockets: Sockets, limit: Duration, shutdown: Shutdown) ->
 
 /// What administrative services work with.
 struct Administration {
-    store: Arc<dyn Store>,
     mint: Arc<KeyMint>,
     passwords: Passwords,
     grants: Arc<Grants>,
@@ -216,7 +215,7 @@ async fn services(
     administration: Administration,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
-    let Administration { store, mint, passwords, grants, prices } = administration;
+    let Administration { mint, passwords, grants, prices } = administration;
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
@@ -228,17 +227,17 @@ async fn services(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(Services::builder()
-        .with(ClientsServer::new(ClientsApi::new(Arc::clone(&store), Arc::clone(grants.tokens()))))
+        .with(ClientsServer::new(ClientsApi::new(Arc::clone(grants.tokens()))))
         .with(AuthServer::new(AuthApi::new(grants)))
         .with(ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit))
         .with(ModelsServer::new(ModelsApi))
-        .with(AuditLogServer::new(AuditLogApi::new(Arc::clone(&store))))
+        .with(AuditLogServer::new(AuditLogApi))
         .with(BudgetsServer::new(BudgetsApi))
-        .with(KeysServer::new(KeysApi::new(Arc::clone(&store), mint)))
+        .with(KeysServer::new(KeysApi::new(mint)))
         .with(LimitsServer::new(LimitsApi))
-        .with(TeamsServer::new(TeamsApi::new(Arc::clone(&store))))
-        .with(UsageServer::new(UsageApi::new(Arc::clone(&store))))
-        .with(UsersServer::new(UsersApi::new(store, passwords)))
+        .with(TeamsServer::new(TeamsApi))
+        .with(UsageServer::new(UsageApi))
+        .with(UsersServer::new(UsersApi::new(passwords)))
         .with(PricesServer::new(PricesApi::new(prices)).max_decoding_message_size(limit))
         .with(RequestLogServer::new(RequestLogApi))
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))

@@ -55,9 +55,19 @@ impl Dependency for AdminSession {
 }
 
 impl AdminSession {
+    /// Who acts.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// The database.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.database.0
+    }
+
+    /// The database, for what goes on after the handler has answered.
+    pub(crate) fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.database.0)
     }
 
     /// Whose things may be seen and changed.

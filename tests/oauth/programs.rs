@@ -81,7 +81,9 @@ async fn a_program_is_let_in_by_its_own_credentials_until_it_is_removed() {
     for protocol in Protocol::ALL {
         assert_eq!(code(protocol, &server, &narrow).await.0, "PERMISSION_DENIED", "{protocol:?}");
     }
-    let beyond = grant(&server, id, secret, &[("scope", "chat keys.write")]).await;
+    let part = grant(&server, id, secret, &[("scope", "chat keys.write")]).await;
+    assert_eq!((part.status, text(&part, "scope")), (200, "chat"), "it is told what it was granted: {part:?}");
+    let beyond = grant(&server, id, secret, &[("scope", "keys.write")]).await;
     assert_eq!((beyond.status, text(&beyond, "error")), (400, "invalid_scope"), "{beyond:?}");
 
     // A new secret ends the old one, and no token.

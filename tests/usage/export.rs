@@ -23,9 +23,9 @@ async fn names_are_cells_and_no_formulas() {
         ("-2", "\"'-2\""),
         ("=cmd|' /C calc'!A0", "\"'=cmd|' /C calc'!A0\""),
         ("@SUM(1,2)", "\"'@SUM(1,2)\""),
+        ("a\r\nb", "\"a\r\nb\""),
         ("a \"b\"", "\"a \"\"b\"\"\""),
         ("a,b", "\"a,b\""),
-        ("a\r\nb", "\"a\r\nb\""),
         ("openai/gpt-4o", "openai/gpt-4o"),
         ("日本", "日本"),
     ];

@@ -1,30 +1,19 @@
 //! `sabir.v1.AuditLog`.
 
-use std::sync::Arc;
-
 use depends::RequestExt;
 use sabir_proto::v1::audit_log_server::AuditLog;
 use sabir_proto::v1::{AuditEntry, ListAuditEntriesRequest, ListAuditEntriesResponse};
-use sabir_store::{AuditFilter, Store};
+use sabir_store::AuditFilter;
 use tonic::{Request, Response, Status};
 
 use super::paging::{next_page_token, page};
-use super::reach::Reach;
 use super::time::{micros, timestamp};
-use crate::dependencies::CurrentPrincipal;
+use crate::dependencies::AdminSession;
 use crate::error::{out_of_reach, store_status};
 
 /// Shows the audit log.
-#[derive(Clone)]
-pub(crate) struct AuditLogApi {
-    store: Arc<dyn Store>,
-}
-
-impl AuditLogApi {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-}
+#[derive(Clone, Debug)]
+pub(crate) struct AuditLogApi;
 
 #[tonic::async_trait]
 impl AuditLog for AuditLogApi {
@@ -32,8 +21,8 @@ impl AuditLog for AuditLogApi {
         &self,
         request: Request<ListAuditEntriesRequest>,
     ) -> Result<Response<ListAuditEntriesResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        if Reach::of(principal, &*self.store).team().is_some() {
+        let session = request.depends::<AdminSession>().await?;
+        if session.reach().team().is_some() {
             return Err(out_of_reach("who belongs to a team does not see the audit log, which is about all"));
         }
         let request = request.into_inner();
@@ -44,7 +33,7 @@ impl AuditLog for AuditLogApi {
             actor: Some(request.actor).filter(|actor| !actor.is_empty()),
             target: Some(request.target).filter(|target| !target.is_empty()),
         };
-        let entries = self.store.list_audit(&filter, page).await.map_err(|error| store_status(&error))?;
+        let entries = session.store().list_audit(&filter, page).await.map_err(|error| store_status(&error))?;
         let next_page_token = next_page_token(page, entries.iter().map(|entry| entry.id));
         let entries = entries.into_iter().map(message).collect();
         Ok(Response::new(ListAuditEntriesResponse { entries, next_page_token }))

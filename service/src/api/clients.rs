@@ -10,38 +10,28 @@ use sabir_proto::v1::{
     ListClientsResponse, OAuthClient, RotateClientSecretRequest,
 };
 use sabir_providers::Secret;
-use sabir_store::{AuditEntry, Store, Subject, unix_micros};
+use sabir_store::{AuditEntry, unix_micros};
 use serde_json::json;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::grant;
 use super::paging::{next_page_token, page};
-use super::reach::Reach;
 use super::time::timestamp;
-use crate::auth::{Principal, Refusal, Scopes, Tokens, new_client_secret};
-use crate::dependencies::CurrentPrincipal;
-use crate::error::{field_status, missing, store_status};
+use super::users::no_more_than;
+use crate::auth::{Tokens, new_client_secret};
+use crate::dependencies::AdminSession;
+use crate::error::{missing, store_status};
 
 /// Administers clients.
 #[derive(Clone)]
 pub(crate) struct ClientsApi {
-    store: Arc<dyn Store>,
     tokens: Arc<Tokens>,
 }
 
 impl ClientsApi {
-    pub(crate) fn new(store: Arc<dyn Store>, tokens: Arc<Tokens>) -> Self {
-        Self { store, tokens }
-    }
-
-    /// The client of this id, if the caller may know of it.
-    async fn find(&self, principal: &Principal, id: &str) -> Result<sabir_store::OAuthClient, Status> {
-        let absent = || missing("client", id);
-        let id = Uuid::try_parse(id).map_err(|_| absent())?;
-        let client = self.store.client(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)?;
-        let team = Reach::of(principal, &*self.store).team();
-        // To those of another team it looks as if there were none.
-        if team.is_some() && client.team_id != team { Err(absent()) } else { Ok(client) }
+    pub(crate) fn new(tokens: Arc<Tokens>) -> Self {
+        Self { tokens }
     }
 
     /// A secret with its hash.
@@ -55,34 +45,24 @@ impl ClientsApi {
 #[tonic::async_trait]
 impl Clients for ClientsApi {
     async fn create_client(&self, request: Request<CreateClientRequest>) -> Result<Response<ClientWithSecret>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let wanted = request.into_inner();
-        let scopes = granted(principal, &wanted.scopes)?;
-        let reach = Reach::of(principal, &*self.store);
-        let team_id = match wanted.team_id.as_deref().map(Uuid::try_parse) {
-            // Whoever belongs to a team makes clients of the team.
-            None => reach.team(),
-            Some(Err(_)) => return Err(field_status("team_id", "is no id")),
-            Some(Ok(id)) => {
-                let absent = |_| field_status("team_id", "there is no such team");
-                reach.resolve(Subject::Team(id)).await.map_err(absent)?;
-                Some(id)
-            }
-        };
+        let scopes = grant::scopes(session.principal(), "scopes", &wanted.scopes)?;
+        let team_id = session.reach().team_for_new("team_id", wanted.team_id()).await?;
+        // Whoever makes a client can ask what it may.
+        no_more_than(&session, &scopes, team_id).await?;
         let (secret, secret_hash) = self.secret()?;
-        let mut names: Vec<String> = scopes.iter().map(|scope| scope.name().to_owned()).collect();
-        names.sort();
         let client = sabir_store::OAuthClient {
             id: Uuid::now_v7(),
-            name: wanted.name,
+            name: grant::name("name", &wanted.name)?,
             secret_hash,
             team_id,
-            scopes: names,
+            scopes,
             created_at_micros: unix_micros(SystemTime::now()),
             disabled_at_micros: None,
         };
-        let audit = audit(principal, "Clients/CreateClient", &client);
-        self.store.create_client(&client, &audit).await.map_err(|error| store_status(&error))?;
+        let audit = audit(&session, "Clients/CreateClient", &client);
+        session.store().create_client(&client, &audit).await.map_err(|error| store_status(&error))?;
         Ok(Response::new(with_secret(&client, &secret)))
     }
 
@@ -90,16 +70,15 @@ impl Clients for ClientsApi {
         &self,
         request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let request = request.into_inner();
         let page = page(request.page_size, &request.page_token)?;
-        let asked = request.team_id.as_deref().map(Uuid::try_parse).transpose();
-        let asked = asked.map_err(|_| field_status("team_id", "is no id"))?;
-        let team = match (asked, Reach::of(principal, &*self.store).team()) {
+        let asked = grant::optional_id("team_id", request.team_id())?;
+        let team = match (asked, session.reach().team()) {
             (Some(asked), Some(own)) if asked != own => return Ok(Response::new(ListClientsResponse::default())),
             (asked, own) => asked.or(own),
         };
-        let clients = self.store.list_clients(team, page).await.map_err(|error| store_status(&error))?;
+        let clients = session.store().list_clients(team, page).await.map_err(|error| store_status(&error))?;
         let next_page_token = next_page_token(page, clients.iter().map(|client| client.id));
         Ok(Response::new(ListClientsResponse { clients: clients.iter().map(message).collect(), next_page_token }))
     }
@@ -108,14 +87,14 @@ impl Clients for ClientsApi {
         &self,
         request: Request<RotateClientSecretRequest>,
     ) -> Result<Response<ClientWithSecret>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        let mut client = self.find(principal, &request.get_ref().id).await?;
+        let session = request.depends::<AdminSession>().await?;
+        let mut client = find(&session, &request.get_ref().id).await?;
         // Who has the secret has what it grants.
-        granted(principal, &client.scopes)?;
+        no_more_than(&session, &client.scopes, client.team_id).await?;
         let (secret, secret_hash) = self.secret()?;
         client.secret_hash = secret_hash;
-        let audit = audit(principal, "Clients/RotateClientSecret", &client);
-        let changed = self.store.update_client(&client, &audit).await.map_err(|error| store_status(&error))?;
+        let audit = audit(&session, "Clients/RotateClientSecret", &client);
+        let changed = session.store().update_client(&client, &audit).await.map_err(|error| store_status(&error))?;
         if !changed {
             return Err(missing("client", &client.id.to_string()));
         }
@@ -126,10 +105,11 @@ impl Clients for ClientsApi {
         &self,
         request: Request<DeleteClientRequest>,
     ) -> Result<Response<DeleteClientResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        let client = self.find(principal, &request.get_ref().id).await?;
-        let audit = audit(principal, "Clients/DeleteClient", &client);
-        let removed = self.store.delete_client(client.id, &audit).await.map_err(|error| store_status(&error))?;
+        let session = request.depends::<AdminSession>().await?;
+        let client = find(&session, &request.get_ref().id).await?;
+        grant::no_more_than(session.principal(), &client.scopes)?;
+        let audit = audit(&session, "Clients/DeleteClient", &client);
+        let removed = session.store().delete_client(client.id, &audit).await.map_err(|error| store_status(&error))?;
         if removed {
             Ok(Response::new(DeleteClientResponse {}))
         } else {
@@ -138,14 +118,14 @@ impl Clients for ClientsApi {
     }
 }
 
-/// The scopes of these names, if the caller has all of them.
-fn granted(principal: &Principal, names: &[String]) -> Result<Scopes, Status> {
-    let scopes = Scopes::parse(names.iter().map(String::as_str))
-        .map_err(|unknown| field_status("scopes", &format!("{unknown:?} is no scope")))?;
-    match scopes.iter().find(|scope| !principal.scopes.allow(*scope)) {
-        Some(beyond) => Err(Status::from(&Refusal::Scope(beyond))),
-        None => Ok(scopes),
-    }
+/// The client of this id, if the caller may know of it.
+async fn find(session: &AdminSession, id: &str) -> Result<sabir_store::OAuthClient, Status> {
+    let absent = || missing("client", id);
+    let id = Uuid::try_parse(id).map_err(|_| absent())?;
+    let client = session.store().client(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)?;
+    let team = session.reach().team();
+    // To those of another team it looks as if there were none.
+    if team.is_some() && client.team_id != team { Err(absent()) } else { Ok(client) }
 }
 
 fn message(client: &sabir_store::OAuthClient) -> OAuthClient {
@@ -162,15 +142,7 @@ fn with_secret(client: &sabir_store::OAuthClient, secret: &Secret) -> ClientWith
     ClientWithSecret { client: Some(message(client)), secret: secret.expose().to_owned() }
 }
 
-fn audit(principal: &Principal, action: &str, client: &sabir_store::OAuthClient) -> AuditEntry {
-    let detail =
-        json!({"name": client.name, "team_id": client.team_id.map(|id| id.to_string()), "scopes": client.scopes});
-    AuditEntry {
-        id: Uuid::now_v7(),
-        at_micros: unix_micros(SystemTime::now()),
-        actor: principal.actor(),
-        action: action.to_owned(),
-        target: format!("client {}", client.id),
-        detail: detail.to_string(),
-    }
+fn audit(session: &AdminSession, action: &str, client: &sabir_store::OAuthClient) -> AuditEntry {
+    let detail = json!({"name": client.name, "team_id": client.team_id, "scopes": client.scopes});
+    session.audit(action, format!("client {}", client.id), &detail)
 }

@@ -85,19 +85,6 @@ pub(crate) fn optional_id(field: &str, id: &str) -> Result<Option<Uuid>, Status>
     }
 }
 
-/// The team for something new: the one that is wanted, or the one to which the caller is confined.
-///
-/// # Errors
-/// The caller is confined to another team, or there is no such team.
-pub(crate) fn team(confined: Option<Uuid>, wanted: Option<&Team>) -> Result<Option<Uuid>, Status> {
-    match (confined, wanted.map(|team| team.id)) {
-        (Some(own), Some(other)) if own != other => {
-            Err(out_of_reach("who belongs to a team can only act for that team"))
-        }
-        (confined, wanted) => Ok(wanted.or(confined)),
-    }
-}
-
 fn sorted(scopes: Scopes) -> Vec<String> {
     let mut names: Vec<String> = scopes.iter().map(|scope| scope.name().to_owned()).collect();
     names.sort();

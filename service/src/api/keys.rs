@@ -9,92 +9,42 @@ use sabir_proto::v1::{
     CreateKeyRequest, GetKeyRequest, Key, ListKeysRequest, ListKeysResponse, NewKey, RevokeKeyRequest,
     RotateKeyRequest, UpdateKeyRequest,
 };
-use sabir_store::{ApiKey, KeyFilter, Store, Subject, unix_micros};
+use sabir_store::{ApiKey, KeyFilter, Subject, unix_micros};
 use serde_json::{Value, json};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::act::act;
 use super::grant;
 use super::paging::{next_page_token, page};
-use super::reach::Reach;
 use super::time::{micros, timestamp};
-use crate::auth::{self, KeyMint, Principal};
-use crate::dependencies::CurrentPrincipal;
+use crate::auth::{self, KeyMint};
+use crate::dependencies::AdminSession;
 use crate::error::{field_status, missing, no_randomness, revoked, store_status};
 
 /// Administers API keys.
 #[derive(Clone)]
 pub(crate) struct KeysApi {
-    store: Arc<dyn Store>,
     mint: Arc<KeyMint>,
 }
 
-/// Whom a key belongs to, and what its owner may do where that is less than everything.
-struct Owner {
-    user_id: Option<Uuid>,
-    team_id: Option<Uuid>,
-}
-
 impl KeysApi {
-    pub(crate) fn new(store: Arc<dyn Store>, mint: Arc<KeyMint>) -> Self {
-        Self { store, mint }
-    }
-
-    /// The key of this id, if the caller may know of it.
-    async fn find(&self, principal: &Principal, id: &str) -> Result<ApiKey, Status> {
-        let absent = || missing("key", id);
-        let id = Uuid::try_parse(id).map_err(|_| absent())?;
-        if !Reach::of(principal, &*self.store).includes(&Subject::Key(id)).await? {
-            return Err(absent());
-        }
-        self.store.key(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)
-    }
-
-    /// The owner that a new key is to have.
-    async fn owner(&self, principal: &Principal, wanted: &Key) -> Result<Owner, Status> {
-        let reach = Reach::of(principal, &*self.store);
-        let away = |error| store_status(&error);
-        let user_id = grant::optional_id("key.user_id", &wanted.user_id)?;
-        if let Some(id) = user_id {
-            let absent = || field_status("key.user_id", "is no user");
-            let user = self.store.user(id).await.map_err(away)?.ok_or_else(absent)?;
-            if !reach.includes(&Subject::User(id)).await? {
-                return Err(absent());
-            }
-            // A key of a user is as good as the user's password.
-            grant::no_more_than(principal, &user.scopes)?;
-        }
-        let team = match grant::optional_id("key.team_id", &wanted.team_id)? {
-            None => None,
-            Some(id) => {
-                let team = self.store.team(id).await.map_err(away)?;
-                Some(team.ok_or_else(|| field_status("key.team_id", "is no team"))?)
-            }
-        };
-        Ok(Owner { user_id, team_id: grant::team(reach.team(), team.as_ref())? })
+    pub(crate) fn new(mint: Arc<KeyMint>) -> Self {
+        Self { mint }
     }
 
     fn mint(&self) -> Result<auth::NewKey, Status> {
         self.mint.make().map_err(|_| no_randomness())
-    }
-
-    async fn update(&self, principal: &Principal, action: &str, key: ApiKey) -> Result<Response<Key>, Status> {
-        let audit = act(principal, action, target(key.id), &detail(&key));
-        match self.store.update_key(&key, &audit).await.map_err(|error| store_status(&error))? {
-            true => Ok(Response::new(message(key))),
-            false => Err(missing("key", &key.id.to_string())),
-        }
     }
 }
 
 #[tonic::async_trait]
 impl Keys for KeysApi {
     async fn create_key(&self, request: Request<CreateKeyRequest>) -> Result<Response<NewKey>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let wanted = request.into_inner().key.unwrap_or_default();
-        grant::models(principal, "key.models", &wanted.models)?;
-        let owner = self.owner(principal, &wanted).await?;
+        grant::models(session.principal(), "key.models", &wanted.models)?;
+        let user_id = user(&session, &wanted.user_id).await?;
+        let team_id = session.reach().team_for_new("key.team_id", &wanted.team_id).await?;
         let id = Uuid::now_v7();
         let new = self.mint()?;
         let key = ApiKey {
@@ -102,32 +52,32 @@ impl Keys for KeysApi {
             name: grant::name("key.name", &wanted.name)?,
             prefix: new.prefix,
             hash: new.hash,
-            user_id: owner.user_id,
-            team_id: owner.team_id,
-            scopes: grant::scopes(principal, "key.scopes", &wanted.scopes)?,
+            user_id,
+            team_id,
+            scopes: grant::scopes(session.principal(), "key.scopes", &wanted.scopes)?,
             models: wanted.models,
             created_at_micros: now(),
             expires_at_micros: wanted.expire_time.map(|time| micros("key.expire_time", time)).transpose()?,
             revoked_at_micros: None,
             lineage_id: id,
         };
-        let audit = act(principal, "Keys/CreateKey", target(key.id), &detail(&key));
-        self.store.create_key(&key, &audit).await.map_err(|error| store_status(&error))?;
+        let audit = session.audit("Keys/CreateKey", target(key.id), &detail(&key));
+        session.store().create_key(&key, &audit).await.map_err(|error| store_status(&error))?;
         Ok(Response::new(NewKey { key: Some(message(key)), secret: new.secret.expose().to_owned() }))
     }
 
     async fn get_key(&self, request: Request<GetKeyRequest>) -> Result<Response<Key>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        self.find(principal, &request.get_ref().id).await.map(|key| Response::new(message(key)))
+        let session = request.depends::<AdminSession>().await?;
+        find(&session, &request.get_ref().id).await.map(|key| Response::new(message(key)))
     }
 
     async fn list_keys(&self, request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let request = request.into_inner();
         let page = page(request.page_size, &request.page_token)?;
         let asked = grant::optional_id("team_id", &request.team_id)?;
         let user_id = grant::optional_id("user_id", &request.user_id)?;
-        let reach = Reach::of(principal, &*self.store);
+        let reach = session.reach();
         let beyond = match user_id {
             Some(id) => !reach.includes(&Subject::User(id)).await?,
             None => false,
@@ -140,7 +90,7 @@ impl Keys for KeysApi {
             (own, asked) => asked.or(own),
         };
         let filter = KeyFilter { team_id, user_id, revoked: request.include_revoked };
-        let keys = self.store.list_keys(&filter, page).await.map_err(|error| store_status(&error))?;
+        let keys = session.store().list_keys(&filter, page).await.map_err(|error| store_status(&error))?;
         let next_page_token = next_page_token(page, keys.iter().map(|key| key.id));
         // What a user has for another team is that team's.
         let beyond = |key: &ApiKey| reach.team().is_some_and(|own| key.team_id.is_some_and(|team| team != own));
@@ -149,11 +99,11 @@ impl Keys for KeysApi {
     }
 
     async fn update_key(&self, request: Request<UpdateKeyRequest>) -> Result<Response<Key>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let UpdateKeyRequest { key, update_mask } = request.into_inner();
         let wanted = key.unwrap_or_default();
-        let mut key = self.find(principal, &wanted.id).await?;
-        grant::no_more_than(principal, &key.scopes)?;
+        let mut key = find(&session, &wanted.id).await?;
+        grant::no_more_than(session.principal(), &key.scopes)?;
         let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Err(field_status("update_mask", "says what is to change"));
@@ -163,9 +113,9 @@ impl Keys for KeysApi {
                 // A body may name the key that its path names.
                 "id" => {}
                 "name" => key.name = grant::name("key.name", &wanted.name)?,
-                "scopes" => key.scopes = grant::scopes(principal, "key.scopes", &wanted.scopes)?,
+                "scopes" => key.scopes = grant::scopes(session.principal(), "key.scopes", &wanted.scopes)?,
                 "models" => {
-                    grant::models(principal, "key.models", &wanted.models)?;
+                    grant::models(session.principal(), "key.models", &wanted.models)?;
                     key.models.clone_from(&wanted.models);
                 }
                 "expire_time" => {
@@ -175,16 +125,16 @@ impl Keys for KeysApi {
                 other => return Err(field_status("update_mask", &format!("`{other}` of a key does not change"))),
             }
         }
-        self.update(principal, "Keys/UpdateKey", key).await
+        update(&session, "Keys/UpdateKey", key).await
     }
 
     async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<NewKey>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let RotateKeyRequest { id, overlap_seconds, expire_time } = request.into_inner();
-        let old = self.find(principal, &id).await?;
+        let old = find(&session, &id).await?;
         // The caller gets the new key in hand.
-        grant::no_more_than(principal, &old.scopes)?;
-        grant::models(principal, "key.models", &old.models)?;
+        grant::no_more_than(session.principal(), &old.scopes)?;
+        grant::models(session.principal(), "key.models", &old.models)?;
         let new = self.mint()?;
         let now = now();
         let key = ApiKey {
@@ -198,20 +148,51 @@ impl Keys for KeysApi {
         };
         let until = now.saturating_add(i64::from(overlap_seconds) * 1_000_000);
         let detail = json!({"new": key.id, "overlap_seconds": overlap_seconds});
-        let audit = act(principal, "Keys/RotateKey", target(old.id), &detail);
-        match self.store.rotate_key(old.id, until, &key, &audit).await.map_err(|error| store_status(&error))? {
+        let audit = session.audit("Keys/RotateKey", target(old.id), &detail);
+        match session.store().rotate_key(old.id, until, &key, &audit).await.map_err(|error| store_status(&error))? {
             true => Ok(Response::new(NewKey { key: Some(message(key)), secret: new.secret.expose().to_owned() })),
             false => Err(revoked("a key that is revoked, or has been rotated, is not rotated again")),
         }
     }
 
     async fn revoke_key(&self, request: Request<RevokeKeyRequest>) -> Result<Response<Key>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        let key = self.find(principal, &request.get_ref().id).await?;
-        grant::no_more_than(principal, &key.scopes)?;
+        let session = request.depends::<AdminSession>().await?;
+        let key = find(&session, &request.get_ref().id).await?;
+        grant::no_more_than(session.principal(), &key.scopes)?;
         // A key that was rotated may have some time left; what is revoked already stays so since it was.
         let at = key.revoked_at_micros.map_or_else(now, |revoked| revoked.min(now()));
-        self.update(principal, "Keys/RevokeKey", ApiKey { revoked_at_micros: Some(at), ..key }).await
+        update(&session, "Keys/RevokeKey", ApiKey { revoked_at_micros: Some(at), ..key }).await
+    }
+}
+
+/// The key of this id, if the caller may know of it.
+async fn find(session: &AdminSession, id: &str) -> Result<ApiKey, Status> {
+    let absent = || missing("key", id);
+    let id = Uuid::try_parse(id).map_err(|_| absent())?;
+    if !session.reach().includes(&Subject::Key(id)).await? {
+        return Err(absent());
+    }
+    session.store().key(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)
+}
+
+/// The user that a new key is to have.
+async fn user(session: &AdminSession, id: &str) -> Result<Option<Uuid>, Status> {
+    let Some(id) = grant::optional_id("key.user_id", id)? else { return Ok(None) };
+    let absent = || field_status("key.user_id", "is no user");
+    let user = session.store().user(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)?;
+    if !session.reach().includes(&Subject::User(id)).await? {
+        return Err(absent());
+    }
+    // A key of a user is as good as the user's password.
+    grant::no_more_than(session.principal(), &user.scopes)?;
+    Ok(Some(id))
+}
+
+async fn update(session: &AdminSession, action: &str, key: ApiKey) -> Result<Response<Key>, Status> {
+    let audit = session.audit(action, target(key.id), &detail(&key));
+    match session.store().update_key(&key, &audit).await.map_err(|error| store_status(&error))? {
+        true => Ok(Response::new(message(key))),
+        false => Err(missing("key", &key.id.to_string())),
     }
 }
 

@@ -4,8 +4,9 @@ use sabir_store::{Store, Subject};
 use tonic::Status;
 use uuid::Uuid;
 
+use super::grant;
 use crate::auth::{Principal, Scope};
-use crate::error::{field_status, store_status};
+use crate::error::{field_status, out_of_reach, store_status};
 
 /// What a caller may reach.
 pub(crate) struct Reach<'a> {
@@ -47,6 +48,20 @@ impl<'a> Reach<'a> {
             Subject::Everyone | Subject::External(_) | Subject::Model(_) => false,
         };
         Ok(within)
+    }
+
+    /// The team for something new: the one of this id, or without one the one to which the caller is confined.
+    ///
+    /// # Errors
+    /// The caller is confined to another team, or there is no such team.
+    pub(crate) async fn team_for_new(&self, field: &str, id: &str) -> Result<Option<Uuid>, Status> {
+        let Some(id) = grant::optional_id(field, id)? else { return Ok(self.team) };
+        let team = self.store.team(id).await.map_err(|error| store_status(&error))?;
+        let team = team.ok_or_else(|| field_status(field, "is no team"))?;
+        match self.team {
+            Some(own) if own != team.id => Err(out_of_reach("who belongs to a team can only act for that team")),
+            _ => Ok(Some(team.id)),
+        }
     }
 
     /// The subject as it is kept, a key by the first of its line.

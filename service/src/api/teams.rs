@@ -1,6 +1,5 @@
 //! `sabir.v1.Teams`.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use depends::RequestExt;
@@ -9,55 +8,26 @@ use sabir_proto::v1::{
     CreateTeamRequest, DeleteTeamRequest, DeleteTeamResponse, GetTeamRequest, ListTeamsRequest, ListTeamsResponse,
     Team, UpdateTeamRequest,
 };
-use sabir_store::{Page, Store, unix_micros};
+use sabir_store::{Page, unix_micros};
 use serde_json::{Value, json};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::act::act;
 use super::grant;
 use super::paging::{next_page_token, page};
-use super::reach::Reach;
 use super::time::timestamp;
-use crate::auth::Principal;
-use crate::dependencies::CurrentPrincipal;
+use crate::dependencies::AdminSession;
 use crate::error::{field_status, missing, out_of_reach, store_status};
 
 /// Administers teams.
-#[derive(Clone)]
-pub(crate) struct TeamsApi {
-    store: Arc<dyn Store>,
-}
-
-impl TeamsApi {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-
-    /// The team of this id, if the caller may know of it.
-    async fn find(&self, principal: &Principal, id: &str) -> Result<sabir_store::Team, Status> {
-        let absent = || missing("team", id);
-        let id = Uuid::try_parse(id).map_err(|_| absent())?;
-        if Reach::of(principal, &*self.store).team().is_some_and(|own| own != id) {
-            return Err(absent());
-        }
-        self.store.team(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)
-    }
-
-    /// Refuses callers that belong to a team: what a team may do is not its own to say.
-    fn must_be_free(&self, principal: &Principal) -> Result<(), Status> {
-        match Reach::of(principal, &*self.store).team() {
-            Some(_) => Err(out_of_reach("who belongs to a team cannot change teams")),
-            None => Ok(()),
-        }
-    }
-}
+#[derive(Clone, Debug)]
+pub(crate) struct TeamsApi;
 
 #[tonic::async_trait]
 impl Teams for TeamsApi {
     async fn create_team(&self, request: Request<CreateTeamRequest>) -> Result<Response<Team>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        self.must_be_free(principal)?;
+        let session = request.depends::<AdminSession>().await?;
+        must_be_free(&session)?;
         let wanted = request.into_inner().team.unwrap_or_default();
         let now = unix_micros(SystemTime::now());
         let team = sabir_store::Team {
@@ -67,39 +37,39 @@ impl Teams for TeamsApi {
             created_at_micros: now,
             disabled_at_micros: wanted.disabled.then_some(now),
         };
-        let audit = act(principal, "Teams/CreateTeam", target(team.id), &detail(&team));
-        self.store.create_team(&team, &audit).await.map_err(|error| store_status(&error))?;
+        let audit = session.audit("Teams/CreateTeam", target(team.id), &detail(&team));
+        session.store().create_team(&team, &audit).await.map_err(|error| store_status(&error))?;
         Ok(Response::new(message(team)))
     }
 
     async fn get_team(&self, request: Request<GetTeamRequest>) -> Result<Response<Team>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        self.find(principal, &request.get_ref().id).await.map(|team| Response::new(message(team)))
+        let session = request.depends::<AdminSession>().await?;
+        find(&session, &request.get_ref().id).await.map(|team| Response::new(message(team)))
     }
 
     async fn list_teams(&self, request: Request<ListTeamsRequest>) -> Result<Response<ListTeamsResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let request = request.into_inner();
         let page: Page = page(request.page_size, &request.page_token)?;
         let away = |error| store_status(&error);
-        if let Some(own) = Reach::of(principal, &*self.store).team() {
+        if let Some(own) = session.reach().team() {
             // The one page there is, however long pages are.
-            let own = self.store.team(own).await.map_err(away)?.filter(|_| page.after.is_none());
+            let own = session.store().team(own).await.map_err(away)?.filter(|_| page.after.is_none());
             let teams = own.into_iter().map(message).collect();
             return Ok(Response::new(ListTeamsResponse { teams, ..Default::default() }));
         }
-        let teams = self.store.list_teams(page).await.map_err(away)?;
+        let teams = session.store().list_teams(page).await.map_err(away)?;
         let next_page_token = next_page_token(page, teams.iter().map(|team| team.id));
         let teams = teams.into_iter().map(message).collect();
         Ok(Response::new(ListTeamsResponse { teams, next_page_token }))
     }
 
     async fn update_team(&self, request: Request<UpdateTeamRequest>) -> Result<Response<Team>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        self.must_be_free(principal)?;
+        let session = request.depends::<AdminSession>().await?;
+        must_be_free(&session)?;
         let UpdateTeamRequest { team, update_mask } = request.into_inner();
         let wanted = team.unwrap_or_default();
-        let mut team = self.find(principal, &wanted.id).await?;
+        let mut team = find(&session, &wanted.id).await?;
         let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Err(field_status("update_mask", "says what is to change"));
@@ -114,22 +84,40 @@ impl Teams for TeamsApi {
                 other => return Err(field_status("update_mask", &format!("`{other}` of a team does not change"))),
             }
         }
-        let audit = act(principal, "Teams/UpdateTeam", target(team.id), &detail(&team));
-        match self.store.update_team(&team, &audit).await.map_err(|error| store_status(&error))? {
+        let audit = session.audit("Teams/UpdateTeam", target(team.id), &detail(&team));
+        match session.store().update_team(&team, &audit).await.map_err(|error| store_status(&error))? {
             true => Ok(Response::new(message(team))),
             false => Err(missing("team", &wanted.id)),
         }
     }
 
     async fn delete_team(&self, request: Request<DeleteTeamRequest>) -> Result<Response<DeleteTeamResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
-        self.must_be_free(principal)?;
-        let team = self.find(principal, &request.get_ref().id).await?;
-        let audit = act(principal, "Teams/DeleteTeam", target(team.id), &detail(&team));
-        match self.store.delete_team(team.id, &audit).await.map_err(|error| store_status(&error))? {
+        let session = request.depends::<AdminSession>().await?;
+        must_be_free(&session)?;
+        let team = find(&session, &request.get_ref().id).await?;
+        let audit = session.audit("Teams/DeleteTeam", target(team.id), &detail(&team));
+        match session.store().delete_team(team.id, &audit).await.map_err(|error| store_status(&error))? {
             true => Ok(Response::new(DeleteTeamResponse {})),
             false => Err(missing("team", &team.id.to_string())),
         }
+    }
+}
+
+/// The team of this id, if the caller may know of it.
+async fn find(session: &AdminSession, id: &str) -> Result<sabir_store::Team, Status> {
+    let absent = || missing("team", id);
+    let id = Uuid::try_parse(id).map_err(|_| absent())?;
+    if session.reach().team().is_some_and(|own| own != id) {
+        return Err(absent());
+    }
+    session.store().team(id).await.map_err(|error| store_status(&error))?.ok_or_else(absent)
+}
+
+/// Refuses callers that belong to a team: what a team may do is not its own to say.
+fn must_be_free(session: &AdminSession) -> Result<(), Status> {
+    match session.reach().team() {
+        Some(_) => Err(out_of_reach("who belongs to a team cannot change teams")),
+        None => Ok(()),
     }
 }
 

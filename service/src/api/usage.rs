@@ -17,44 +17,26 @@ use uuid::Uuid;
 
 use self::message::{record_message, record_token, row_filter, sum_message, sum_query, sum_token};
 use super::paging::limit;
-use super::reach::Reach;
-use crate::auth::Principal;
-use crate::dependencies::CurrentPrincipal;
+use crate::dependencies::AdminSession;
 use crate::error::store_status;
 
 /// How many sums an export reads at once.
 const EXPORTED_AT_ONCE: u32 = 1_000;
 
 /// Tells what was used.
-#[derive(Clone)]
-pub(crate) struct UsageApi {
-    store: Arc<dyn Store>,
-}
-
-impl UsageApi {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-
-    /// Confines a question about `asked` to what the caller may know; false if nothing is left of it.
-    fn confine(&self, principal: &Principal, asked: &mut Option<Uuid>) -> bool {
-        match Reach::of(principal, &*self.store).team() {
-            None => true,
-            Some(team) => *asked.get_or_insert(team) == team,
-        }
-    }
-}
+#[derive(Clone, Debug)]
+pub(crate) struct UsageApi;
 
 #[tonic::async_trait]
 impl Usage for UsageApi {
     async fn query_usage(&self, request: Request<QueryUsageRequest>) -> Result<Response<QueryUsageResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let limit = limit(request.get_ref().page_size);
         let mut query = sum_query(request.get_ref())?;
-        if !self.confine(principal, &mut query.team_id) {
+        if !confine(&session, &mut query.team_id) {
             return Ok(Response::new(QueryUsageResponse::default()));
         }
-        let sums = self.store.sum_usage(&query, limit).await.map_err(|error| store_status(&error))?;
+        let sums = session.store().sum_usage(&query, limit).await.map_err(|error| store_status(&error))?;
         let full = sums.len() == limit as usize;
         let next_page_token = sums.last().filter(|_| full).map(|last| sum_token(&last.group)).unwrap_or_default();
         let sums = sums.iter().map(|sum| sum_message(sum, query.by)).collect();
@@ -67,17 +49,16 @@ impl Usage for UsageApi {
         &self,
         request: Request<QueryUsageRequest>,
     ) -> Result<Response<Self::ExportUsageStream>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let mut query = sum_query(request.get_ref())?;
-        let within_reach = self.confine(principal, &mut query.team_id);
+        let within_reach = confine(&session, &mut query.team_id);
         let titles = HttpBody {
             content_type: "text/csv; charset=utf-8".to_owned(),
             data: table::titles(query.by),
             ..Default::default()
         };
         // The first page is read before the answer begins, so that a database that is away is an error and not half a table.
-        let store = Arc::clone(&self.store);
-        let first = if within_reach { Some(page(store, query).await?) } else { None };
+        let first = if within_reach { Some(page(session.shared_store(), query).await?) } else { None };
         let rest = stream::try_unfold(first, |page| async move {
             let Some((text, next)) = page else { return Ok(None) };
             let next = match next {
@@ -94,17 +75,25 @@ impl Usage for UsageApi {
         &self,
         request: Request<ListUsageRecordsRequest>,
     ) -> Result<Response<ListUsageRecordsResponse>, Status> {
-        let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
+        let session = request.depends::<AdminSession>().await?;
         let limit = limit(request.get_ref().page_size);
         let mut filter = row_filter(request.get_ref())?;
-        if !self.confine(principal, &mut filter.team_id) {
+        if !confine(&session, &mut filter.team_id) {
             return Ok(Response::new(ListUsageRecordsResponse::default()));
         }
-        let rows = self.store.list(&filter, limit).await.map_err(|error| store_status(&error))?;
+        let rows = session.store().list(&filter, limit).await.map_err(|error| store_status(&error))?;
         let full = rows.len() == limit as usize;
         let next_page_token = rows.last().filter(|_| full).map(record_token).unwrap_or_default();
         let records = rows.iter().map(record_message).collect();
         Ok(Response::new(ListUsageRecordsResponse { records, next_page_token }))
+    }
+}
+
+/// Confines a question about `asked` to what the caller may know; false if nothing is left of it.
+fn confine(session: &AdminSession, asked: &mut Option<Uuid>) -> bool {
+    match session.reach().team() {
+        None => true,
+        Some(team) => *asked.get_or_insert(team) == team,
     }
 }
 
