@@ -1,6 +1,8 @@
 //! Claims about a server on Postgres: what it wants of the database before it serves, and what callers notice when the
-//! database goes away, comes back, or takes no changes.
+//! database goes away, comes back, is slow, or takes no changes.
 
+mod slow;
+mod stopped;
 mod trouble;
 
 use std::{

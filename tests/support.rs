@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod identity;
 pub(crate) mod postgres;
 pub(crate) mod protocol;
+pub(crate) mod proxy;
 pub(crate) mod secret;
 pub(crate) mod server;
 pub(crate) mod transcoded;

@@ -19,7 +19,7 @@ use crate::support::postgres::{Database, OwnServer};
 use crate::support::{Call, Protocol, Server, Upstream};
 
 /// How an administrative change went: `OK`, or the code and the reason; over REST the status and the reason.
-async fn change(server: SocketAddr, protocol: Protocol, key: &str, name: &str) -> String {
+pub(super) async fn change(server: SocketAddr, protocol: Protocol, key: &str, name: &str) -> String {
     let message =
         CreateTeamRequest { team: Some(Team { name: name.to_owned(), ..Default::default() }) }.encode_to_vec();
     let mut framed = vec![0];
@@ -81,7 +81,7 @@ fn trailers_in(mut body: &[u8]) -> HeaderMap {
 }
 
 /// What a change is told that the database does not take.
-fn refusal(protocol: Protocol) -> &'static str {
+pub(super) fn refusal(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Rest => "503 \"database_unavailable\"",
         Protocol::Grpc | Protocol::GrpcWeb => "Unavailable \"DATABASE_UNAVAILABLE\"",

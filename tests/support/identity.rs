@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{hmac, rand};
-use sabir_store::{ApiKey, AuditEntry, Limit, OAuthClient, Store, Team, UsageRow, User};
+use sabir_store::{ApiKey, AuditEntry, Budget, BudgetPeriod, Limit, OAuthClient, Store, Subject, Team, UsageRow, User};
 use uuid::Uuid;
 
 use super::Server;
@@ -91,6 +91,20 @@ impl Registrar {
     /// Adds rows of usage, as if these calls had been made.
     pub(crate) async fn usage(&self, rows: &[UsageRow]) {
         self.store.insert(rows).await.unwrap();
+    }
+
+    /// Adds a budget for a line of keys that nobody gets through: a million dollars.
+    pub(crate) async fn budget_of(&self, lineage: Uuid) {
+        let budget = Budget {
+            id: Uuid::now_v7(),
+            subject: Subject::Key(lineage),
+            amount_nanos: 1_000_000 * 1_000_000_000,
+            period: BudgetPeriod::Month,
+            hard: true,
+            warn_percents: Vec::new(),
+            created_at_micros: now_micros(),
+        };
+        self.store.create_budget(&budget, &audit()).await.unwrap();
     }
 
     /// Changes a user.

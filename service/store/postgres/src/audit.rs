@@ -3,11 +3,11 @@
 use sabir_store::{AuditEntry, AuditFilter, AuditStore, Page, StoreFuture};
 use sqlx::{Postgres, Transaction};
 
-use crate::{PostgresStore, error::store_error};
+use crate::{PostgresStore, error::store_error, patience::answered};
 
 impl AuditStore for PostgresStore {
     fn list_audit<'a>(&'a self, filter: &'a AuditFilter, page: Page) -> StoreFuture<'a, Vec<AuditEntry>> {
-        Box::pin(async move {
+        answered(async move {
             let entries = self.select_audit(filter, page).await;
             entries.map_err(|error| store_error("reading the audit log", &error))
         })

@@ -9,12 +9,12 @@ use sabir_store::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{PostgresStore, change::finish, error::store_error};
+use crate::{PostgresStore, change::finish, error::store_error, patience::answered};
 
 /// Boxes a call and gives its error the store's form.
 macro_rules! boxed {
     ($action:literal, $call:expr) => {
-        Box::pin(async move { $call.await.map_err(|error| store_error($action, &error)) })
+        answered(async move { $call.await.map_err(|error| store_error($action, &error)) })
     };
 }
 

@@ -2,23 +2,23 @@
 
 use sabir_store::{Capture, CaptureFilter, CaptureStore, Page, StoreFuture};
 
-use crate::{PostgresStore, error::store_error};
+use crate::{PostgresStore, error::store_error, patience::answered};
 
 impl CaptureStore for PostgresStore {
     fn insert_captures<'a>(&'a self, captures: &'a [Capture]) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        answered(async move {
             self.insert_capture_rows(captures).await.map_err(|error| store_error("writing captures", &error))
         })
     }
 
     fn list_captures<'a>(&'a self, filter: &'a CaptureFilter, page: Page) -> StoreFuture<'a, Vec<Capture>> {
-        Box::pin(async move {
+        answered(async move {
             self.select_captures(filter, page).await.map_err(|error| store_error("reading captures", &error))
         })
     }
 
     fn remove_captures(&self, before_micros: i64, limit: u32) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
+        answered(async move {
             let removed = self.delete_captures(before_micros, limit).await;
             removed.map_err(|error| store_error("removing captures", &error))
         })

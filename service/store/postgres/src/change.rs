@@ -4,11 +4,11 @@
 use sabir_store::{AuditEntry, ChangeStore, Generations, StoreFuture, Topic};
 use sqlx::{Postgres, Transaction};
 
-use crate::{PostgresStore, error::store_error};
+use crate::{PostgresStore, error::store_error, patience::answered};
 
 impl ChangeStore for PostgresStore {
     fn generations(&self) -> StoreFuture<'_, Generations> {
-        Box::pin(async move {
+        answered(async move {
             let mut connection = self.connection("reading generations").await?;
             let rows = sqlx::query!("SELECT topic, value FROM generation").fetch_all(&mut *connection).await;
             let rows = rows.map_err(|error| store_error("reading generations", &error))?;

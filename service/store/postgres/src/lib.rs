@@ -14,6 +14,7 @@ mod error;
 mod identity;
 mod limits;
 mod open;
+mod patience;
 mod pool;
 mod price;
 mod schema;

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use sabir_store::{AuditEntry, ImportRule, NewPrices, PriceStore, PriceVersion, StoreFuture, Topic, unix_micros};
 
-use crate::{PostgresStore, audit, change, error::store_error};
+use crate::{PostgresStore, audit, change, error::store_error, patience::answered};
 
 impl PriceStore for PostgresStore {
     fn current_prices(&self) -> StoreFuture<'_, Option<PriceVersion>> {
-        Box::pin(async move {
+        answered(async move {
             let row = sqlx::query_as!(
                 PriceVersion,
                 "SELECT version, checksum, source, imported_at AS imported_at_micros, content
@@ -21,7 +21,7 @@ impl PriceStore for PostgresStore {
     }
 
     fn prices(&self, version: i64) -> StoreFuture<'_, Option<PriceVersion>> {
-        Box::pin(async move {
+        answered(async move {
             let row = sqlx::query_as!(
                 PriceVersion,
                 "SELECT version, checksum, source, imported_at AS imported_at_micros, content
@@ -35,7 +35,7 @@ impl PriceStore for PostgresStore {
     }
 
     fn list_prices(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<PriceVersion>> {
-        Box::pin(async move {
+        answered(async move {
             let before = before.unwrap_or(i64::MAX);
             let rows = sqlx::query_as!(
                 PriceVersion,
@@ -56,7 +56,7 @@ impl PriceStore for PostgresStore {
         rule: ImportRule,
         audit: Option<&'a AuditEntry>,
     ) -> StoreFuture<'a, Option<i64>> {
-        Box::pin(async move {
+        answered(async move {
             let version = self.insert_prices(prices, rule, audit).await;
             version.map_err(|error| store_error("importing prices", &error))
         })

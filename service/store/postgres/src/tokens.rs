@@ -10,12 +10,12 @@ use sabir_store::{
 };
 use uuid::Uuid;
 
-use crate::{PostgresStore, error::store_error};
+use crate::{PostgresStore, error::store_error, patience::answered};
 
 /// Boxes a call and gives its error the store's form.
 macro_rules! boxed {
     ($action:literal, $call:expr) => {
-        Box::pin(async move { $call.await.map_err(|error| store_error($action, &error)) })
+        answered(async move { $call.await.map_err(|error| store_error($action, &error)) })
     };
 }
 

@@ -14,11 +14,11 @@ use sabir_store::{
 };
 use uuid::Uuid;
 
-use crate::{PostgresStore, error::store_error};
+use crate::{PostgresStore, error::store_error, patience::answered};
 
 impl UsageStore for PostgresStore {
     fn insert<'a>(&'a self, rows: &'a [UsageRow]) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        answered(async move {
             if rows.is_empty() {
                 return Ok(());
             }
@@ -27,7 +27,7 @@ impl UsageStore for PostgresStore {
     }
 
     fn list<'a>(&'a self, filter: &'a UsageFilter, limit: u32) -> StoreFuture<'a, Vec<UsageRow>> {
-        Box::pin(async move {
+        answered(async move {
             let rows = self.select_rows(filter, limit).await;
             let rows = rows.map_err(|error| store_error("reading usage rows", &error))?;
             rows.into_iter().map(UsageRow::try_from).collect()
@@ -35,7 +35,7 @@ impl UsageStore for PostgresStore {
     }
 
     fn count(&self) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
+        answered(async move {
             let mut connection = self.connection("counting usage rows").await?;
             let count =
                 sqlx::query_scalar!(r#"SELECT COUNT(*) AS "count!" FROM usage"#).fetch_one(&mut *connection).await;

@@ -3,11 +3,11 @@
 use sabir_store::{StoreFuture, UsageGroup, UsageSum, UsageSumQuery, UsageSumStore};
 use uuid::Uuid;
 
-use crate::{PostgresStore, error::store_error};
+use crate::{PostgresStore, error::store_error, patience::answered};
 
 impl UsageSumStore for PostgresStore {
     fn sum_usage<'a>(&'a self, query: &'a UsageSumQuery, limit: u32) -> StoreFuture<'a, Vec<UsageSum>> {
-        Box::pin(async move {
+        answered(async move {
             let sums = self.select_sums(query, limit).await;
             let sums = sums.map_err(|error| store_error("adding up usage", &error))?;
             Ok(sums.into_iter().map(UsageSum::from).collect())
