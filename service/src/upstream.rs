@@ -31,20 +31,15 @@ pub(crate) struct Target {
     pub(crate) provider: Arc<str>,
     /// The model's name at the provider.
     pub(crate) model: String,
+    /// The name as `provider/model`.
+    pub(crate) full_name: String,
     /// Who answers.
     pub(crate) upstream: Arc<dyn Upstream>,
 }
 
-impl Target {
-    /// The name as `provider/model`.
-    pub(crate) fn full_name(&self) -> String {
-        format!("{}/{}", self.provider, self.model)
-    }
-}
-
 impl fmt::Debug for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Target({}/{})", self.provider, self.model)
+        write!(formatter, "Target({})", self.full_name)
     }
 }
 
@@ -100,7 +95,12 @@ impl Provider {
     }
 
     fn target(&self, model: &str) -> Target {
-        Target { provider: Arc::clone(&self.name), model: model.to_owned(), upstream: Arc::clone(&self.upstream) }
+        Target {
+            provider: Arc::clone(&self.name),
+            model: model.to_owned(),
+            full_name: format!("{}/{model}", self.name),
+            upstream: Arc::clone(&self.upstream),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ fn may_ask(principal: &Principal, registry: &Registry, name: &str) -> bool {
         return true;
     }
     match registry.resolve(name) {
-        Ok(target) => principal.may_ask(&[name, &target.full_name()]),
+        Ok(target) => principal.may_ask(&[name, &target.full_name]),
         Err(_) => principal.may_ask(&[name]),
     }
 }

@@ -56,6 +56,8 @@ impl fmt::Debug for Budgets {
 struct Index {
     by_subject: HashMap<Subject, Vec<Arc<Line>>>,
     lines: Vec<Arc<Line>>,
+    /// Whether any of them is for a model.
+    models: bool,
 }
 
 /// What calls and the task in the background share.
@@ -193,6 +195,7 @@ impl Book {
                 }
                 None => Line::new(Arc::clone(&budget), self.replica),
             };
+            index.models |= matches!(budget.subject, Subject::Model(_));
             index.by_subject.entry(budget.subject.clone()).or_default().push(Arc::clone(&line));
             index.lines.push(line);
         }
@@ -231,9 +234,11 @@ impl Book {
         }
         let mut subjects = asked.principal.subjects();
         subjects.push(Subject::Everyone);
-        subjects.push(Subject::Model(asked.model_asked.to_owned()));
-        if asked.model != asked.model_asked {
-            subjects.push(Subject::Model(asked.model.to_owned()));
+        if index.models {
+            subjects.push(Subject::Model(asked.model_asked.to_owned()));
+            if asked.model != asked.model_asked {
+                subjects.push(Subject::Model(asked.model.to_owned()));
+            }
         }
         subjects.iter().filter_map(|subject| index.by_subject.get(subject)).flatten().cloned().collect()
     }

@@ -47,10 +47,12 @@ impl TokenLimits {
         let own = ledger.principal().subjects().into_iter().chain([Subject::Everyone]);
         ledger.hold(self.limiter.admit(own, want).await?);
 
+        if !self.limiter.limits_models() {
+            return Ok(());
+        }
         // A model is limited by whichever of its names, lest an alias be a way around.
-        let full = target.full_name();
-        let alias = (full != request.model).then(|| Subject::Model(request.model.clone()));
-        let models = [Subject::Model(full)].into_iter().chain(alias);
+        let alias = (target.full_name != request.model).then(|| Subject::Model(request.model.clone()));
+        let models = [Subject::Model(target.full_name.clone())].into_iter().chain(alias);
         let hold = self.limiter.admit(models, Want { requests: 1, place: true, ..want }).await?;
         ledger.hold(hold);
         Ok(())

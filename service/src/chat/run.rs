@@ -134,7 +134,7 @@ impl Chat {
             Ok(target) => target,
             Err(unknown) => return Err(ledger.fail(&unknown.into())),
         };
-        if !ledger.principal().may_ask(&[&request.model, &target.full_name()]) {
+        if !ledger.principal().may_ask(&[&request.model, &target.full_name]) {
             let model = ledger.model_asked();
             return Err(ledger.fail(&Failure::Forbidden(model)));
         }
@@ -158,11 +158,10 @@ impl Chat {
         deadline: Option<Instant>,
     ) -> Result<Reservation, Failure> {
         let bounds = Bounds::of(request);
-        let model = target.full_name();
         let asked = Asked {
             principal,
             model_asked: &request.model,
-            model: &model,
+            model: &target.full_name,
             prompt_tokens: bounds.prompt,
             output_tokens: bounds.output,
             answers: bounds.answers,
@@ -197,7 +196,7 @@ fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
         headers.insert(REQUEST_ID, id);
     }
     // A name that no header can carry is left out: it is in the answer and in the usage row as well.
-    if let Ok(name) = target.full_name().parse() {
+    if let Ok(name) = target.full_name.parse() {
         headers.insert(MODEL_USED, name);
     }
     standing::add(&mut headers, ledger.reservation().standing(), ledger.reservation().is_unpriced());

@@ -4,6 +4,8 @@
 //! Sources: <https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers>;
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10>.
 
+use std::fmt;
+use std::io::Write as _;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -81,38 +83,50 @@ pub(crate) fn write_headers(refusal: &Refusal, metadata: &mut MetadataMap) {
 }
 
 fn put(headers: &mut HeaderMap, names: &[HeaderName; 3], measure: Measure, figure: Figure) {
-    headers.insert(&names[0], figure.burst.into());
-    headers.insert(&names[1], figure.remaining.into());
-    insert(headers, &names[2], &go_duration(figure.reset));
+    let Figure { whose, per_minute, burst, remaining, reset } = figure;
+    headers.insert(&names[0], burst.into());
+    headers.insert(&names[1], remaining.into());
+    if let Some(reset) = value(format_args!("{}", GoDuration(reset))) {
+        headers.insert(&names[2], reset);
+    }
 
     // One policy for each measure: a tighter one of the same name takes its place.
-    let Figure { whose, per_minute, burst, remaining, reset } = figure;
-    let name = format!("\"{whose}-{}\"", measure.name());
+    let (unit, seconds) = (measure.name(), reset.as_nanos().div_ceil(1_000_000_000));
     let window = 60 * u64::from(burst).div_ceil(u64::from(per_minute).max(1)).max(1);
-    let unit = measure.name();
-    replace(headers, &POLICY, unit, format!("{name};q={burst};w={window};qu=\"{unit}\""));
-    replace(headers, &STATE, unit, format!("{name};r={remaining};t={}", reset.as_nanos().div_ceil(1_000_000_000)));
+    let policy = value(format_args!("\"{whose}-{unit}\";q={burst};w={window};qu=\"{unit}\""));
+    let state = value(format_args!("\"{whose}-{unit}\";r={remaining};t={seconds}"));
+    for (name, member) in [(&POLICY, policy), (&STATE, state)] {
+        if let Some(member) = member {
+            replace(headers, name, unit, member);
+        }
+    }
 }
 
 /// Adds a member to a list of which each has a header of its own, in the place of the one for the same measure.
-fn replace(headers: &mut HeaderMap, name: &HeaderName, measure: &str, member: String) {
-    let of_measure = format!("-{measure}\"");
-    let others: Vec<HeaderValue> = headers
-        .get_all(name)
-        .iter()
-        .filter(|value| value.to_str().is_ok_and(|value| !value.contains(&of_measure)))
-        .cloned()
-        .collect();
-    headers.remove(name);
-    for value in others.into_iter().chain(HeaderValue::try_from(member).ok()) {
-        headers.append(name, value);
+fn replace(headers: &mut HeaderMap, name: &HeaderName, measure: &str, member: HeaderValue) {
+    let is_of_measure = |value: &HeaderValue| {
+        let policy = value.to_str().ok().and_then(|value| value.strip_prefix('"')?.split_once('"'));
+        policy.is_some_and(|(policy, _)| policy.ends_with(measure))
+    };
+    if headers.get_all(name).iter().any(is_of_measure) {
+        let all = headers.get_all(name).iter();
+        let others: Vec<HeaderValue> = all.filter(|value| !is_of_measure(value)).cloned().collect();
+        headers.remove(name);
+        for value in others {
+            headers.append(name, value);
+        }
     }
+    headers.append(name, member);
 }
 
-fn insert(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(name, value);
-    }
+/// The text as a header's value, written where it costs no memory of its own; `None` for a text that is far too long for
+/// figures and names of kinds.
+fn value(text: fmt::Arguments<'_>) -> Option<HeaderValue> {
+    let mut buffer = [0; 160];
+    let mut rest = &mut buffer[..];
+    rest.write_fmt(text).ok()?;
+    let left = rest.len();
+    HeaderValue::from_bytes(&buffer[..buffer.len() - left]).ok()
 }
 
 fn number(value: Option<&HeaderValue>) -> Option<u64> {
@@ -120,16 +134,29 @@ fn number(value: Option<&HeaderValue>) -> Option<u64> {
 }
 
 /// A duration as OpenAI writes it: `6m0s`, `1.5s`, `20ms`, `0s`.
-fn go_duration(duration: Duration) -> String {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
-    let (hours, minutes, seconds, rest) =
-        (millis / 3_600_000, millis / 60_000 % 60, millis / 1_000 % 60, millis % 1_000);
-    let fraction = if rest == 0 { String::new() } else { format!(".{rest:03}").trim_end_matches('0').to_owned() };
-    match (hours, minutes, seconds) {
-        (0, 0, 0) if rest > 0 => format!("{rest}ms"),
-        (0, 0, _) => format!("{seconds}{fraction}s"),
-        (0, _, _) => format!("{minutes}m{seconds}{fraction}s"),
-        _ => format!("{hours}h{minutes}m{seconds}{fraction}s"),
+struct GoDuration(Duration);
+
+impl fmt::Display for GoDuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_nanos().div_ceil(1_000_000);
+        if (1..1_000).contains(&millis) {
+            return write!(formatter, "{millis}ms");
+        }
+        let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+        if hours > 0 {
+            write!(formatter, "{hours}h")?;
+        }
+        if hours > 0 || minutes > 0 {
+            write!(formatter, "{minutes}m")?;
+        }
+        write!(formatter, "{}", millis / 1_000 % 60)?;
+        match millis % 1_000 {
+            0 => {}
+            rest if rest % 100 == 0 => write!(formatter, ".{}", rest / 100)?,
+            rest if rest % 10 == 0 => write!(formatter, ".{:02}", rest / 10)?,
+            rest => write!(formatter, ".{rest:03}")?,
+        }
+        formatter.write_str("s")
     }
 }
 
@@ -171,10 +198,16 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_go_does() {
-        for (millis, text) in
-            [(0, "0s"), (20, "20ms"), (1_000, "1s"), (1_230, "1.23s"), (360_000, "6m0s"), (3_600_500, "1h0m0.5s")]
-        {
-            assert_eq!(go_duration(Duration::from_millis(millis)), text);
+        for (millis, text) in [
+            (0, "0s"),
+            (20, "20ms"),
+            (1_000, "1s"),
+            (1_230, "1.23s"),
+            (1_007, "1.007s"),
+            (360_000, "6m0s"),
+            (3_600_500, "1h0m0.5s"),
+        ] {
+            assert_eq!(GoDuration(Duration::from_millis(millis)).to_string(), text);
         }
     }
 }

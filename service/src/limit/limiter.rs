@@ -138,6 +138,11 @@ impl Limiter {
         !self.rules().is_empty()
     }
 
+    /// Whether any model has a limit.
+    pub(crate) fn limits_models(&self) -> bool {
+        self.rules().limit_models()
+    }
+
     /// What holds now.
     pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules.read().unwrap_or_else(PoisonError::into_inner))

@@ -48,12 +48,15 @@ pub(crate) struct Defaults {
 pub(crate) struct Rules {
     set: HashMap<Subject, Rule>,
     defaults: Defaults,
+    models: bool,
 }
 
 impl Rules {
     pub(crate) fn new(limits: impl IntoIterator<Item = Limit>, defaults: Defaults) -> Self {
-        let set = limits.into_iter().map(|limit| (limit.subject.clone(), Rule::from(&limit))).collect();
-        Self { set, defaults }
+        let set: HashMap<Subject, Rule> =
+            limits.into_iter().map(|limit| (limit.subject.clone(), Rule::from(&limit))).collect();
+        let models = defaults.each_model.is_some() || set.keys().any(|subject| matches!(subject, Subject::Model(_)));
+        Self { set, defaults, models }
     }
 
     /// Reads all limits.
@@ -87,6 +90,11 @@ impl Rules {
             Subject::Model(_) => &self.defaults.each_model,
         };
         self.set.get(subject).or(default.as_ref()).copied()
+    }
+
+    /// Whether any model is limited in anything.
+    pub(crate) fn limit_models(&self) -> bool {
+        self.models
     }
 
     /// Whether nobody is limited in anything.

@@ -57,7 +57,7 @@ fn registry() -> Registry {
 }
 
 fn resolved(registry: &Registry, name: &str) -> Result<String, UnknownModel> {
-    registry.resolve(name).map(|target| target.full_name())
+    registry.resolve(name).map(|target| target.full_name)
 }
 
 #[tokio::test]
