@@ -81,8 +81,8 @@ impl Account {
 impl State {
     /// Takes all that is wanted, or nothing.
     pub(super) fn attempt(&mut self, rule: Rule, now: u64, want: Want, mode: Mode) -> Attempt {
-        adapt(&mut self.requests, rule.requests);
-        adapt(&mut self.tokens, rule.tokens);
+        adapt(&mut self.requests, rule.requests, now);
+        adapt(&mut self.tokens, rule.tokens, now);
         match (&mut self.slots, rule.concurrent) {
             (Some(slots), Some(limit)) if slots.limit() != limit => slots.change(limit),
             (None, Some(limit)) => self.slots = Some(Slots::new(limit)),
@@ -186,9 +186,9 @@ impl State {
 }
 
 /// Makes the bucket hold to this pace. A pace that goes takes its count along.
-fn adapt(bucket: &mut Option<Bucket>, pace: Option<Pace>) {
+fn adapt(bucket: &mut Option<Bucket>, pace: Option<Pace>, now: u64) {
     match (bucket.as_mut(), pace) {
-        (Some(bucket), Some(pace)) if bucket.pace() != pace => bucket.change(pace),
+        (Some(bucket), Some(pace)) if bucket.pace() != pace => bucket.change(now, pace),
         (None, Some(pace)) => *bucket = Some(Bucket::new(pace)),
         (Some(_), None) => *bucket = None,
         _ => {}

@@ -83,9 +83,15 @@ impl Bucket {
     }
 
     /// Holds from now on to another pace. What was taken stays taken.
-    pub(crate) fn change(&mut self, pace: Pace) {
+    pub(crate) fn change(&mut self, now: u64, pace: Pace) {
+        // Counted in cells: those that a call gives back after the change were taken before it, and a cell may now be worth
+        // a hundred times the time it was, with which the calls of others would be forgotten too.
+        self.arrival.convert(now, self.pace, pace);
         self.pace = pace;
-        self.slice.dry_until = 0;
+        let slice = &mut self.slice;
+        // What lies here was leased at the old pace. It is not given back at the new one, but comes back there with time.
+        slice.cells = slice.cells.min(0);
+        slice.dry_until = 0;
     }
 
     /// Takes cells, all or none.
@@ -264,6 +270,31 @@ mod tests {
         assert_eq!(bucket.tick(SECOND), Some(Wish::GiveBack(400)));
         bucket.take(SECOND, 150, Mode::Leased);
         assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 150 }));
+    }
+
+    #[test]
+    fn a_call_that_is_open_while_the_pace_changes_gives_back_only_its_own() {
+        let mut bucket = bucket(1_000);
+        assert_eq!(bucket.take(SECOND, 400, Mode::Alone), Taken::Yes { low: false });
+        bucket.change(SECOND, Pace::per_minute(500, None));
+        assert_eq!(bucket.take(SECOND, 100, Mode::Alone), Taken::Yes { low: false });
+        assert!(matches!(bucket.take(SECOND, 1, Mode::Alone), Taken::No(_)));
+        bucket.settle(SECOND, 400, 10, Mode::Alone);
+        assert_eq!(bucket.remaining(SECOND), 390, "110 are spent");
+    }
+
+    #[test]
+    fn a_slice_of_the_old_pace_is_not_spent_at_the_new_one() {
+        let mut bucket = bucket(1_000);
+        bucket.leased(SECOND, 1, 250, 0);
+        assert!(matches!(bucket.take(SECOND, 1, Mode::Leased), Taken::Yes { .. }));
+        bucket.change(SECOND, Pace::per_minute(1, None));
+        assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::Ask);
+        assert_eq!(bucket.tick(SECOND), None, "nothing goes back at another price");
+        // What is owed is owed at any pace.
+        bucket.settle(SECOND, 0, 5, Mode::Leased);
+        bucket.change(SECOND, Pace::per_minute(10, None));
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Charge(5)));
     }
 
     #[test]

@@ -73,11 +73,12 @@ impl Config {
         shared: bool,
     ) -> Result<Limiter, StoreError> {
         let mut generations = changes.subscribe();
-        generations.borrow_and_update();
+        // Before the limits are read: a change while they are is one that has not been seen.
+        let seen = generations.borrow_and_update().limits;
         let rules = Rules::load(&*store, self.defaults).await?;
         let leaser = self.shared.unwrap_or(shared).then(|| Arc::new(Leaser::new(Arc::clone(&store), self.open_for)));
         let limiter = Limiter::new(rules, ACCOUNTS, leaser, self.wait);
-        limiter.start(store, generations, self.defaults);
+        limiter.start(store, generations, seen, self.defaults);
         Ok(limiter)
     }
 }

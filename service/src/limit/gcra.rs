@@ -85,6 +85,13 @@ impl Arrival {
         self.0 = self.0.saturating_sub(pace.span(cells));
     }
 
+    /// The same number of cells taken, at another pace; no more than its whole burst.
+    pub(crate) fn convert(&mut self, now: u64, from: Pace, to: Pace) {
+        let cells_in_nanos = u128::from(self.backlog(now)) * u128::from(to.emission) / u128::from(from.emission.max(1));
+        let backlog = u64::try_from(cells_in_nanos).unwrap_or(u64::MAX).min(to.window());
+        self.0 = now.saturating_add(backlog);
+    }
+
     /// How many cells can be taken now.
     pub(crate) fn remaining(self, pace: Pace, now: u64) -> u64 {
         pace.window().saturating_sub(self.backlog(now)) / pace.emission
@@ -121,6 +128,25 @@ mod tests {
         assert_eq!(arrival.take(pace, now + 999_999_999, 1), Err(Duration::from_nanos(1)));
         arrival.take(pace, now + 1_000_000_000, 1).unwrap();
         assert_eq!(arrival.take(pace, now + 1_000_000_000, 2), Err(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn what_was_taken_stays_taken_at_another_pace() {
+        let (slow, fast, now) = (Pace::per_minute(10, None), Pace::per_minute(1_000, None), 9);
+        let mut arrival = Arrival::default();
+        arrival.take(slow, now, 4).unwrap();
+        arrival.convert(now, slow, fast);
+        assert_eq!(arrival.remaining(fast, now), 996, "a limit that is raised has room at once");
+        arrival.convert(now, fast, slow);
+        assert_eq!(arrival.remaining(slow, now), 6);
+        arrival.convert(now, slow, fast);
+        arrival.take(fast, now, 500).unwrap();
+        arrival.convert(now, fast, slow);
+        assert_eq!(
+            (arrival.remaining(slow, now), arrival.backlog(now)),
+            (0, slow.window()),
+            "and not more than all of it"
+        );
     }
 
     #[test]

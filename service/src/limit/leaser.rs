@@ -282,14 +282,15 @@ fn bucket(state: &mut State, meter: Meter) -> Option<&mut Bucket> {
 }
 
 impl Limiter {
-    /// Starts what goes on beside the calls. It ends with [`Limiter::close`].
+    /// Starts what goes on beside the calls. It ends with [`Limiter::close`]. The rules are those of the generation `seen`.
     pub(super) fn start(
         &self,
         store: Arc<dyn LimitStore>,
         generations: watch::Receiver<Generations>,
+        seen: i64,
         defaults: Defaults,
     ) {
-        tokio::spawn(follow(self.clone(), store, generations, defaults));
+        tokio::spawn(follow(self.clone(), store, generations, seen, defaults));
         let limiter = self.clone();
         match self.leaser().cloned() {
             Some(leaser) => drop(tokio::spawn(async move { leaser.run(limiter).await })),
@@ -319,9 +320,9 @@ async fn follow(
     limiter: Limiter,
     store: Arc<dyn LimitStore>,
     mut generations: watch::Receiver<Generations>,
+    mut seen: i64,
     defaults: Defaults,
 ) {
-    let mut seen = generations.borrow().limits;
     while generations.changed().await.is_ok() {
         let now = generations.borrow_and_update().limits;
         if now == seen {
