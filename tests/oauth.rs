@@ -1,6 +1,7 @@
 //! Claims about tokens: how users and programs get them, who is let in with one over every protocol, how they end, and
 //! what those learn who guess or forge.
 
+mod changes;
 mod forged;
 mod guesses;
 mod hostile;

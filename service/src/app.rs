@@ -226,8 +226,9 @@ async fn services(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let tokens = Arc::clone(grants.tokens());
     Ok(Services::builder()
-        .with(ClientsServer::new(ClientsApi::new(Arc::clone(grants.tokens()))))
+        .with(ClientsServer::new(ClientsApi::new(Arc::clone(&tokens))))
         .with(AuthServer::new(AuthApi::new(grants)))
         .with(ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit))
         .with(ModelsServer::new(ModelsApi))
@@ -237,7 +238,7 @@ async fn services(
         .with(LimitsServer::new(LimitsApi))
         .with(TeamsServer::new(TeamsApi))
         .with(UsageServer::new(UsageApi))
-        .with(UsersServer::new(UsersApi::new(passwords)))
+        .with(UsersServer::new(UsersApi::new(passwords, tokens)))
         .with(PricesServer::new(PricesApi::new(prices)).max_decoding_message_size(limit))
         .with(RequestLogServer::new(RequestLogApi))
         .with(HealthServer::new(HealthService::from_health_reporter(health.clone())))

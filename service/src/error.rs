@@ -171,6 +171,13 @@ pub(crate) fn store_status(error: &StoreError) -> Status {
     }
 }
 
+/// What is to be changed is changed by others again and again.
+pub(crate) fn contended(kind: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(OVERLOAD_PAUSE));
+    status(Code::Aborted, &format!("others change this {kind} at the same time; try again"), "CONTENDED", details)
+}
+
 /// A field of an administrative request that is wrong beyond what the contract's bounds say.
 pub(crate) fn field_status(field: &str, message: &str) -> Status {
     let details = ErrorDetails::with_bad_request_violation(field, message);

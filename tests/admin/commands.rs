@@ -216,3 +216,21 @@ async fn keys_users_limits_and_budgets_are_administered_with_the_key() {
         assert!(table.starts_with("ID ") && table.contains("everyone"), "{table}");
     }
 }
+
+#[tokio::test]
+async fn a_key_comes_from_a_file_or_from_standard_input() {
+    let machine = Machine::new(None).await;
+    let key = machine.create("root", &[]).await;
+    std::fs::write(machine.folder.path().join("key"), format!("{key}\n")).unwrap();
+    std::fs::write(machine.folder.path().join("empty"), "\n").unwrap();
+    let list = |file| ["users", "list", "--api-key-file", file];
+    assert!(machine.prints(&list("key"), None, "").await.contains("root"));
+    assert!(machine.prints(&list("-"), None, &format!("{key}\n")).await.contains("root"));
+    assert!(machine.prints(&list("key"), Some("sk-sabir-wrong"), "").await.contains("root"), "before the variable");
+    for (file, words) in [("nowhere", "cannot read a key"), ("empty", "there is no key")] {
+        let said = machine.fails(1, &list(file), None, "").await;
+        assert!(said.contains(words) && said.contains(file), "{said}");
+    }
+    let help = machine.prints(&["users", "list", "--help"], None, "").await;
+    assert!(help.contains("Others on this machine can read the arguments"), "{help}");
+}

@@ -112,3 +112,58 @@ async fn what_is_no_key_is_not_found_and_what_makes_no_sense_is_refused() {
     }
     assert_eq!(world.audit().await, Vec::<serde_json::Value>::new());
 }
+
+#[tokio::test]
+async fn who_belongs_to_a_team_sees_what_its_members_have() {
+    let world = World::new().await;
+    let (ours, theirs) = (world.registrar.team("ours", |_| ()).await, world.registrar.team("theirs", |_| ()).await);
+    let member = world.registrar.user("member", |user| user.team_id = Some(ours.id)).await;
+    let stranger = world.registrar.user("stranger", |user| user.team_id = Some(theirs.id)).await;
+    let belongs = [
+        ("reader", None, Some(ours.id)),
+        ("member's", Some(member.id), None),
+        ("member's for us", Some(member.id), Some(ours.id)),
+        ("member's for them", Some(member.id), Some(theirs.id)),
+        ("stranger's", Some(stranger.id), None),
+        ("stranger's for us", Some(stranger.id), Some(ours.id)),
+        ("nobody's", None, None),
+    ];
+    let mut reader = String::new();
+    for (name, user_id, team_id) in belongs {
+        let scopes = vec!["keys.read".to_owned()];
+        let change = |key: &mut sabir_store::ApiKey| {
+            (key.name, key.user_id, key.team_id, key.scopes) = (name.to_owned(), user_id, team_id, scopes);
+        };
+        let (key, _) = world.registrar.key(change).await;
+        if name == "reader" {
+            reader = key;
+        }
+    }
+    let all = ["stranger's for us", "member's for us", "member's", "reader"];
+    let of_member = format!("user_id={}", member.id);
+    let of_team = format!("team_id={}", ours.id);
+    let cases =
+        [("", &all[..]), (&of_member, &all[1..3]), (&of_team, &["stranger's for us", "member's for us", "reader"])];
+    for (query, expected) in cases {
+        let (mut seen, mut token) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{KEYS}?page_size=1&page_token={token}&{query}");
+            let (status, page) = world.rest(&reader, "GET", &path, None).await;
+            assert_eq!(status, 200, "{page}");
+            seen.extend(page["keys"].as_array().unwrap().iter().map(|key| text(key, "name")));
+            token = page["next_page_token"].as_str().unwrap_or_default().to_owned();
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(seen, expected, "{query}");
+        let id = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let list = ListKeysRequest {
+            user_id: id(query.strip_prefix("user_id=")),
+            team_id: id(query.strip_prefix("team_id=")),
+            ..Default::default()
+        };
+        let list = grpc!(world, &reader, KeysClient.list_keys(list)).unwrap();
+        assert_eq!(list.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), expected, "{query}");
+    }
+}

@@ -4,7 +4,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{hmac, rand};
-use sabir_store::{ApiKey, AuditEntry, Budget, BudgetPeriod, Limit, OAuthClient, Store, Subject, Team, UsageRow, User};
+use sabir_store::{
+    ApiKey, AuditEntry, Budget, BudgetPeriod, Limit, OAuthClient, Store, Subject, Team, Update, UsageRow, User,
+};
 use uuid::Uuid;
 
 use super::Server;
@@ -109,7 +111,10 @@ impl Registrar {
 
     /// Changes a user.
     pub(crate) async fn change_user(&self, user: &User) {
-        assert!(self.store.update_user(user, &audit()).await.unwrap());
+        let was = self.store.user(user.id).await.unwrap().unwrap();
+        let now = now_micros();
+        let updated = self.store.update_user(&was, user, now, now + 1_000_000_000, &audit()).await.unwrap();
+        assert_eq!(updated, Update::Done);
     }
 
     /// Adds a team.

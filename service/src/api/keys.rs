@@ -85,16 +85,12 @@ impl Keys for KeysApi {
         let team_id = match (reach.team(), asked) {
             (Some(own), Some(other)) if own != other => return Ok(Response::new(ListKeysResponse::default())),
             _ if beyond => return Ok(Response::new(ListKeysResponse::default())),
-            // Keys of the team's users may have no team of their own.
-            (Some(_), None) if user_id.is_some() => None,
-            (own, asked) => asked.or(own),
+            _ => asked,
         };
-        let filter = KeyFilter { team_id, user_id, revoked: request.include_revoked };
+        let filter = KeyFilter { team_id, user_id, within_team: reach.team(), revoked: request.include_revoked };
         let keys = session.store().list_keys(&filter, page).await.map_err(|error| store_status(&error))?;
         let next_page_token = next_page_token(page, keys.iter().map(|key| key.id));
-        // What a user has for another team is that team's.
-        let beyond = |key: &ApiKey| reach.team().is_some_and(|own| key.team_id.is_some_and(|team| team != own));
-        let keys = keys.into_iter().filter(|key| !beyond(key)).map(message).collect();
+        let keys = keys.into_iter().map(message).collect();
         Ok(Response::new(ListKeysResponse { keys, next_page_token }))
     }
 

@@ -8,7 +8,7 @@ use sabir_proto::v1::{
     CreateTeamRequest, DeleteTeamRequest, DeleteTeamResponse, GetTeamRequest, ListTeamsRequest, ListTeamsResponse,
     Team, UpdateTeamRequest,
 };
-use sabir_store::{Page, unix_micros};
+use sabir_store::{Page, Update, unix_micros};
 use serde_json::{Value, json};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use super::grant;
 use super::paging::{next_page_token, page};
 use super::time::timestamp;
 use crate::dependencies::AdminSession;
-use crate::error::{field_status, missing, out_of_reach, store_status};
+use crate::error::{contended, field_status, missing, out_of_reach, store_status};
 
 /// Administers teams.
 #[derive(Clone, Debug)]
@@ -69,26 +69,30 @@ impl Teams for TeamsApi {
         must_be_free(&session)?;
         let UpdateTeamRequest { team, update_mask } = request.into_inner();
         let wanted = team.unwrap_or_default();
-        let mut team = find(&session, &wanted.id).await?;
         let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Err(field_status("update_mask", "says what is to change"));
         }
-        for path in &paths {
-            match path.as_str() {
-                // A body may name the team that its path names.
-                "id" => {}
-                "name" => team.name = grant::name("team.name", &wanted.name)?,
-                "models" => team.models.clone_from(&wanted.models),
-                "disabled" => team.disabled_at_micros = since(wanted.disabled, team.disabled_at_micros),
-                other => return Err(field_status("update_mask", &format!("`{other}` of a team does not change"))),
+        for _ in 0..ATTEMPTS {
+            let was = find(&session, &wanted.id).await?;
+            let mut team = was.clone();
+            for path in &paths {
+                match path.as_str() {
+                    // A body may name the team that its path names.
+                    "id" => {}
+                    "name" => team.name = grant::name("team.name", &wanted.name)?,
+                    "models" => team.models.clone_from(&wanted.models),
+                    "disabled" => team.disabled_at_micros = since(wanted.disabled, team.disabled_at_micros),
+                    other => return Err(field_status("update_mask", &format!("`{other}` of a team does not change"))),
+                }
+            }
+            let audit = session.audit("Teams/UpdateTeam", target(team.id), &detail(&team));
+            match session.store().update_team(&was, &team, &audit).await.map_err(|error| store_status(&error))? {
+                Update::Done => return Ok(Response::new(message(team))),
+                Update::Outdated => {}
             }
         }
-        let audit = session.audit("Teams/UpdateTeam", target(team.id), &detail(&team));
-        match session.store().update_team(&team, &audit).await.map_err(|error| store_status(&error))? {
-            true => Ok(Response::new(message(team))),
-            false => Err(missing("team", &wanted.id)),
-        }
+        Err(contended("team"))
     }
 
     async fn delete_team(&self, request: Request<DeleteTeamRequest>) -> Result<Response<DeleteTeamResponse>, Status> {
@@ -102,6 +106,9 @@ impl Teams for TeamsApi {
         }
     }
 }
+
+/// How often a change is decided anew, because others changed the same team or user meanwhile.
+pub(super) const ATTEMPTS: usize = 10;
 
 /// The team of this id, if the caller may know of it.
 async fn find(session: &AdminSession, id: &str) -> Result<sabir_store::Team, Status> {

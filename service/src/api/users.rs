@@ -1,5 +1,6 @@
 //! `sabir.v1.Users`.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use depends::RequestExt;
@@ -9,32 +10,51 @@ use sabir_proto::v1::{
     SetUserPasswordRequest, UpdateUserRequest, User,
 };
 use sabir_providers::Secret;
-use sabir_store::{Subject, unix_micros};
+use sabir_store::{Subject, Update, unix_micros};
 use serde_json::{Value, json};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::grant;
 use super::paging::{next_page_token, page};
-use super::teams::since;
+use super::teams::{ATTEMPTS, since};
 use super::time::timestamp;
-use crate::auth::Passwords;
+use crate::auth::{Passwords, Tokens};
 use crate::dependencies::AdminSession;
-use crate::error::{field_status, missing, password_status, store_status};
+use crate::error::{contended, field_status, missing, password_status, store_status};
 
 /// Administers users.
 #[derive(Clone)]
 pub(crate) struct UsersApi {
     passwords: Passwords,
+    tokens: Arc<Tokens>,
 }
 
 impl UsersApi {
-    pub(crate) fn new(passwords: Passwords) -> Self {
-        Self { passwords }
+    pub(crate) fn new(passwords: Passwords, tokens: Arc<Tokens>) -> Self {
+        Self { passwords, tokens }
     }
 
     async fn hash(&self, password: String) -> Result<String, Status> {
         self.passwords.hash(&Secret::new(password)).await.map_err(|error| password_status(&error))
+    }
+
+    /// Changes a user who still is as they `was`; what ends sign-ins ends those that there are in the same transaction.
+    /// `None` if others changed the user meanwhile: what is allowed is decided on what is there.
+    async fn update(
+        &self,
+        session: &AdminSession,
+        action: &str,
+        was: &sabir_store::User,
+        user: sabir_store::User,
+    ) -> Result<Option<Response<User>>, Status> {
+        let audit = session.audit(action, target(user.id), &detail(&user));
+        let now = unix_micros(SystemTime::now());
+        let updated = session.store().update_user(was, &user, now, self.tokens.forgotten_at(now), &audit).await;
+        match updated.map_err(|error| store_status(&error))? {
+            Update::Done => Ok(Some(Response::new(message(user)))),
+            Update::Outdated => Ok(None),
+        }
     }
 }
 
@@ -89,35 +109,46 @@ impl Users for UsersApi {
         let session = request.depends::<AdminSession>().await?;
         let UpdateUserRequest { user, update_mask } = request.into_inner();
         let wanted = user.unwrap_or_default();
-        let mut user = find(&session, &wanted.id).await?;
-        no_more_than(&session, &user.scopes, user.team_id).await?;
         let paths = update_mask.map(|mask| mask.paths).unwrap_or_default();
         if paths.is_empty() {
             return Err(field_status("update_mask", "says what is to change"));
         }
-        for path in &paths {
-            match path.as_str() {
-                // A body may name the user that its path names.
-                "id" => {}
-                "name" => user.name = grant::name("user.name", &wanted.name)?,
-                "team_id" => user.team_id = session.reach().team_for_new("user.team_id", &wanted.team_id).await?,
-                "scopes" => user.scopes = grant::scopes(session.principal(), "user.scopes", &wanted.scopes)?,
-                "disabled" => user.disabled_at_micros = since(wanted.disabled, user.disabled_at_micros),
-                other => return Err(field_status("update_mask", &format!("`{other}` of a user does not change"))),
+        for _ in 0..ATTEMPTS {
+            let was = changeable(&session, &wanted.id).await?;
+            let mut user = was.clone();
+            for path in &paths {
+                match path.as_str() {
+                    // A body may name the user that its path names.
+                    "id" => {}
+                    "name" => user.name = grant::name("user.name", &wanted.name)?,
+                    "team_id" => user.team_id = session.reach().team_for_new("user.team_id", &wanted.team_id).await?,
+                    "scopes" => user.scopes = grant::scopes(session.principal(), "user.scopes", &wanted.scopes)?,
+                    "disabled" => user.disabled_at_micros = since(wanted.disabled, user.disabled_at_micros),
+                    other => return Err(field_status("update_mask", &format!("`{other}` of a user does not change"))),
+                }
+            }
+            no_more_than(&session, &user.scopes, user.team_id).await?;
+            if let Some(updated) = self.update(&session, "Users/UpdateUser", &was, user).await? {
+                return Ok(updated);
             }
         }
-        no_more_than(&session, &user.scopes, user.team_id).await?;
-        update(&session, "Users/UpdateUser", user).await
+        Err(contended("user"))
     }
 
     async fn set_user_password(&self, request: Request<SetUserPasswordRequest>) -> Result<Response<User>, Status> {
         let session = request.depends::<AdminSession>().await?;
         let SetUserPasswordRequest { id, password } = request.into_inner();
-        let user = find(&session, &id).await?;
-        // Whoever knows the password can do what the user can.
-        no_more_than(&session, &user.scopes, user.team_id).await?;
-        let user = sabir_store::User { password_hash: Some(self.hash(password).await?), ..user };
-        update(&session, "Users/SetUserPassword", user).await
+        // Whoever knows the password can do what the user can. Who may not set it costs no hash.
+        changeable(&session, &id).await?;
+        let hash = self.hash(password).await?;
+        for _ in 0..ATTEMPTS {
+            let was = changeable(&session, &id).await?;
+            let user = sabir_store::User { password_hash: Some(hash.clone()), ..was.clone() };
+            if let Some(updated) = self.update(&session, "Users/SetUserPassword", &was, user).await? {
+                return Ok(updated);
+            }
+        }
+        Err(contended("user"))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<DeleteUserResponse>, Status> {
@@ -155,12 +186,11 @@ pub(super) async fn no_more_than(session: &AdminSession, scopes: &[String], team
     grant::models_of_team(session.principal(), team.as_ref())
 }
 
-async fn update(session: &AdminSession, action: &str, user: sabir_store::User) -> Result<Response<User>, Status> {
-    let audit = session.audit(action, target(user.id), &detail(&user));
-    match session.store().update_user(&user, &audit).await.map_err(|error| store_status(&error))? {
-        true => Ok(Response::new(message(user))),
-        false => Err(missing("user", &user.id.to_string())),
-    }
+/// The user of this id, if the caller may change them.
+async fn changeable(session: &AdminSession, id: &str) -> Result<sabir_store::User, Status> {
+    let user = find(session, id).await?;
+    no_more_than(session, &user.scopes, user.team_id).await?;
+    Ok(user)
 }
 
 fn target(id: Uuid) -> String {

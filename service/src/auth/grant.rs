@@ -178,7 +178,10 @@ impl Grants {
         };
         let refresh_token = random(REFRESH_PREFIX)?;
         let hash = self.tokens.refresh_hash().of(refresh_token.expose());
-        self.tokens.store().begin_family(&family, &hash).await?;
+        let password_hash = user.password_hash.as_deref().unwrap_or_default();
+        if !self.tokens.store().begin_family(&family, password_hash, &hash).await? {
+            return Err(GrantError::Grant);
+        }
         self.answer(family.user_id, family.client_id, Some(family.id), scopes, Some(refresh_token))
     }
 

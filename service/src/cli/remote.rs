@@ -1,7 +1,10 @@
 //! The server that a command talks to, and its failures in words that say what to do.
 
 use std::fmt;
+use std::fs::File;
 use std::future::Future;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use sabir_client::{Authorization, CallOptions, Client, Code, Error};
 
@@ -13,10 +16,17 @@ pub(crate) struct Remote {
     /// The address of the server.
     #[arg(long, value_name = "URL", env = "SABIR_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// The API key to say who calls, where the server asks for it; better in the variable than in the command.
+    /// The API key to say who calls, where the server asks for it. Others on this machine can read the arguments of a
+    /// command: better give the key in the variable, or with --api-key-file.
     #[arg(long, value_name = "KEY", env = "SABIR_API_KEY", hide_env_values = true)]
     api_key: Option<ApiKey>,
+    /// A file that holds the API key, which goes before one in the variable; `-` reads it from standard input.
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
 }
+
+/// More than any key or token is long: what is longer is another file.
+const LONGEST_KEY: u64 = 16 * 1024;
 
 /// A key that cannot be shown.
 #[derive(Clone)]
@@ -38,13 +48,33 @@ impl Remote {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client, CommandError> {
         let client = Client::connect(&self.url).await?;
-        match &self.api_key {
-            Some(ApiKey(key)) => {
-                let options = CallOptions::new().authorization(Authorization::bearer(key)?);
-                Ok(client.with(options))
-            }
-            None => Ok(client),
-        }
+        let ApiKey(key) = match (&self.api_key_file, &self.api_key) {
+            (Some(path), _) => read_key(path)?,
+            (None, Some(key)) => key.clone(),
+            (None, None) => return Ok(client),
+        };
+        let options = CallOptions::new().authorization(Authorization::bearer(&key)?);
+        Ok(client.with(options))
+    }
+}
+
+/// The key in a file, without the line break that editors leave behind it.
+fn read_key(path: &Path) -> Result<ApiKey, CommandError> {
+    let read = |source: &mut dyn Read| -> io::Result<String> {
+        let mut text = String::new();
+        source.take(LONGEST_KEY).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = match path.as_os_str() == "-" {
+        true => read(&mut io::stdin().lock()),
+        false => File::open(path).and_then(|mut file| read(&mut file)),
+    };
+    let text = text.map_err(|error| {
+        CommandError::Remote(format!("--api-key-file: cannot read a key from {}: {error}", path.display()))
+    })?;
+    match text.trim() {
+        "" => Err(CommandError::Remote(format!("--api-key-file: there is no key in {}", path.display()))),
+        key => Ok(ApiKey(key.to_owned())),
     }
 }
 

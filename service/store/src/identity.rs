@@ -42,6 +42,23 @@ pub struct User {
     pub disabled_at_micros: Option<i64>,
 }
 
+impl User {
+    /// Whether this change ends every sign-in there is: a password that is another, or that the user is disabled or is no
+    /// more. Who signed in before did so with what does not hold any longer.
+    pub fn ends_sign_ins(&self, was: &Self) -> bool {
+        self.password_hash != was.password_hash || self.disabled_at_micros != was.disabled_at_micros
+    }
+}
+
+/// What came of changing a team or a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// It is changed.
+    Done,
+    /// It is not, for it is gone, or others changed it after it was read. Read it again and decide anew.
+    Outdated,
+}
+
 /// An API key. The key itself is not kept, only a keyed hash of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -90,6 +107,8 @@ pub struct KeyFilter {
     pub team_id: Option<Uuid>,
     /// Only keys of this user.
     pub user_id: Option<Uuid>,
+    /// Only keys that this team may know of: its own, and those of its users that are for no other team.
+    pub within_team: Option<Uuid>,
     /// Whether keys that are revoked already are listed too.
     pub revoked: bool,
 }
@@ -106,8 +125,8 @@ pub trait IdentityStore: Send + Sync {
     fn team(&self, id: Uuid) -> StoreFuture<'_, Option<Team>>;
     /// Teams, latest first.
     fn list_teams(&self, page: Page) -> StoreFuture<'_, Vec<Team>>;
-    /// Replaces what can change of a team: everything but `id` and `created_at_micros`.
-    fn update_team<'a>(&'a self, team: &'a Team, audit: &'a AuditEntry) -> StoreFuture<'a, bool>;
+    /// Replaces what can change of a team: everything but `id` and `created_at_micros`, if it still is as it `was`.
+    fn update_team<'a>(&'a self, was: &'a Team, team: &'a Team, audit: &'a AuditEntry) -> StoreFuture<'a, Update>;
     /// Removes a team. `Constraint` while users or keys belong to it.
     fn delete_team<'a>(&'a self, id: Uuid, audit: &'a AuditEntry) -> StoreFuture<'a, bool>;
 
@@ -126,8 +145,17 @@ pub trait IdentityStore: Send + Sync {
     fn user_named<'a>(&'a self, name: &'a str) -> StoreFuture<'a, Option<User>>;
     /// Users, latest first; of one team, or of all.
     fn list_users(&self, team_id: Option<Uuid>, page: Page) -> StoreFuture<'_, Vec<User>>;
-    /// Replaces what can change of a user: everything but `id` and `created_at_micros`.
-    fn update_user<'a>(&'a self, user: &'a User, audit: &'a AuditEntry) -> StoreFuture<'a, bool>;
+    /// Replaces what can change of a user: everything but `id` and `created_at_micros`, if it still is as it `was`. A
+    /// change that [ends sign-ins](User::ends_sign_ins) revokes all families of the user, until `until_micros`, in the
+    /// same transaction.
+    fn update_user<'a>(
+        &'a self,
+        was: &'a User,
+        user: &'a User,
+        now_micros: i64,
+        until_micros: i64,
+        audit: &'a AuditEntry,
+    ) -> StoreFuture<'a, Update>;
     /// Removes a user and the user's keys.
     fn delete_user<'a>(&'a self, id: Uuid, audit: &'a AuditEntry) -> StoreFuture<'a, bool>;
     /// Whether there is an active user with this scope.

@@ -30,7 +30,7 @@ pub use budget::{
 pub use capture::{Capture, CaptureFilter, CaptureStore};
 pub use change::{ChangeStore, ChangeWatch, Generations, Topic};
 pub use error::{StoreError, StoreErrorKind};
-pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, User};
+pub use identity::{ApiKey, IdentityStore, KeyFilter, KeyIdentity, Team, Update, User};
 pub use limits::{Lease, Limit, LimitStore, Meter, Places, Rate};
 pub use page::Page;
 pub use price::{ImportRule, NewPrices, PriceStore, PriceVersion};

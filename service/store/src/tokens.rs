@@ -118,8 +118,14 @@ pub trait TokenStore: Send + Sync {
         retire_at_micros: i64,
     ) -> StoreFuture<'a, bool>;
 
-    /// Begins a family with its first token.
-    fn begin_family<'a>(&'a self, family: &'a RefreshFamily, token_hash: &'a [u8; 32]) -> StoreFuture<'a, ()>;
+    /// Begins a family with its first token, if the user is active and the password still is the one that was checked.
+    /// Answers whether that is so; what ends sign-ins thereby also ends those that are just beginning.
+    fn begin_family<'a>(
+        &'a self,
+        family: &'a RefreshFamily,
+        password_hash: &'a str,
+        token_hash: &'a [u8; 32],
+    ) -> StoreFuture<'a, bool>;
     /// Takes a token, and puts `next_hash` in its place if it is good. A token that was used before revokes its family,
     /// with a revocation until `until_micros`.
     fn renew<'a>(

@@ -1,7 +1,7 @@
 //! Claims about looking keys up: what is asked of the database shows in that nobody can be let in when it is closed.
 
 use sabir_store::conformance::{sample_audit, sample_key, sample_team, sample_user};
-use sabir_store::{ApiKey, Store, Team, User};
+use sabir_store::{ApiKey, Store, Team, Update, User};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -17,6 +17,18 @@ struct World {
 }
 
 impl World {
+    async fn change_user(&self, user: &User) {
+        let was = self.store.user(user.id).await.unwrap().unwrap();
+        let updated = self.store.update_user(&was, user, micros(0), micros(0), &sample_audit("user")).await;
+        assert_eq!(updated.unwrap(), Update::Done);
+    }
+
+    async fn change_team(&self, team: &Team) {
+        let was = self.store.team(team.id).await.unwrap().unwrap();
+        let updated = self.store.update_team(&was, team, &sample_audit("team")).await;
+        assert_eq!(updated.unwrap(), Update::Done);
+    }
+
     async fn new(stale_for: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sabir.db");
@@ -158,17 +170,17 @@ async fn a_key_may_do_what_its_user_may_and_asks_what_its_team_asks() {
     assert_eq!(principal.models, [row.models, team.models.clone()]);
 
     user.scopes.push("keys.write".to_owned());
-    world.store.update_user(&user, &sample_audit("user")).await.unwrap();
+    world.change_user(&user).await;
     world.noticed().await;
     assert_eq!(world.ask(&key).await.unwrap().scopes.to_string(), "chat keys.write");
     team.disabled_at_micros = Some(micros(0));
-    world.store.update_team(&team, &sample_audit("team")).await.unwrap();
+    world.change_team(&team).await;
     world.noticed().await;
     assert_eq!(world.ask(&key).await, Err(Refusal::Invalid));
     team.disabled_at_micros = None;
     user.disabled_at_micros = Some(micros(0));
-    world.store.update_team(&team, &sample_audit("team")).await.unwrap();
-    world.store.update_user(&user, &sample_audit("user")).await.unwrap();
+    world.change_team(&team).await;
+    world.change_user(&user).await;
     world.noticed().await;
     assert_eq!(world.ask(&key).await, Err(Refusal::Invalid));
 }

@@ -4,7 +4,7 @@ mod key;
 mod team;
 mod user;
 
-use sabir_store::{ApiKey, AuditEntry, IdentityStore, KeyFilter, KeyIdentity, Page, StoreFuture, Team, User};
+use sabir_store::{ApiKey, AuditEntry, IdentityStore, KeyFilter, KeyIdentity, Page, StoreFuture, Team, Update, User};
 use uuid::Uuid;
 
 use crate::{PostgresStore, error::store_error, patience::answered};
@@ -29,8 +29,8 @@ impl IdentityStore for PostgresStore {
         boxed!("reading teams", self.select_teams(page))
     }
 
-    fn update_team<'a>(&'a self, team: &'a Team, audit: &'a AuditEntry) -> StoreFuture<'a, bool> {
-        boxed!("changing a team", self.replace_team(team, audit))
+    fn update_team<'a>(&'a self, was: &'a Team, team: &'a Team, audit: &'a AuditEntry) -> StoreFuture<'a, Update> {
+        boxed!("changing a team", self.replace_team(was, team, audit))
     }
 
     fn delete_team<'a>(&'a self, id: Uuid, audit: &'a AuditEntry) -> StoreFuture<'a, bool> {
@@ -62,8 +62,15 @@ impl IdentityStore for PostgresStore {
         boxed!("reading users", self.select_users(team_id, page))
     }
 
-    fn update_user<'a>(&'a self, user: &'a User, audit: &'a AuditEntry) -> StoreFuture<'a, bool> {
-        boxed!("changing a user", self.replace_user(user, audit))
+    fn update_user<'a>(
+        &'a self,
+        was: &'a User,
+        user: &'a User,
+        now_micros: i64,
+        until_micros: i64,
+        audit: &'a AuditEntry,
+    ) -> StoreFuture<'a, Update> {
+        boxed!("changing a user", self.replace_user(was, user, now_micros, until_micros, audit))
     }
 
     fn delete_user<'a>(&'a self, id: Uuid, audit: &'a AuditEntry) -> StoreFuture<'a, bool> {

@@ -10,6 +10,8 @@ use sabir_store::{
 };
 use uuid::Uuid;
 
+pub(crate) use refresh::revoke_all;
+
 use crate::{PostgresStore, error::store_error, patience::answered};
 
 /// Boxes a call and gives its error the store's form.
@@ -53,8 +55,13 @@ impl TokenStore for PostgresStore {
         boxed!("adding a signing key", self.insert_signing_key(key, after, retire_at_micros))
     }
 
-    fn begin_family<'a>(&'a self, family: &'a RefreshFamily, token_hash: &'a [u8; 32]) -> StoreFuture<'a, ()> {
-        boxed!("adding a refresh token", self.insert_family(family, token_hash))
+    fn begin_family<'a>(
+        &'a self,
+        family: &'a RefreshFamily,
+        password_hash: &'a str,
+        token_hash: &'a [u8; 32],
+    ) -> StoreFuture<'a, bool> {
+        boxed!("adding a refresh token", self.insert_family(family, password_hash, token_hash))
     }
 
     fn renew<'a>(

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     ApiKey, AuditEntry, AuditFilter, AuditStore, ChangeStore, Generations, IdentityStore, KeyFilter, Page, StoreError,
-    StoreErrorKind, Team, User,
+    StoreErrorKind, Team, Update, User,
 };
 
 const ALL: Page = Page { after: None, limit: 1_000 };
@@ -55,6 +55,9 @@ pub fn sample_team(name: &str) -> Team {
     }
 }
 
+/// The password of every sample user.
+pub(super) const SAMPLE_PASSWORD_HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA";
+
 /// A user of this name who may ask.
 pub fn sample_user(name: &str, team_id: Option<Uuid>) -> User {
     User {
@@ -62,7 +65,7 @@ pub fn sample_user(name: &str, team_id: Option<Uuid>) -> User {
         name: name.to_owned(),
         team_id,
         scopes: vec!["chat".to_owned(), "models.read".to_owned()],
-        password_hash: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".to_owned()),
+        password_hash: Some(SAMPLE_PASSWORD_HASH.to_owned()),
         created_at_micros: 1_790_000_000_000_002,
         disabled_at_micros: None,
     }
@@ -162,8 +165,8 @@ async fn names_are_taken_once(store: &impl IdentityStore) {
     store.create_team(&first, &audit()).await.unwrap();
     store.create_team(&second, &audit()).await.unwrap();
     assert_eq!(kind(store.create_team(&sample_team("harbour"), &audit()).await), StoreErrorKind::Taken);
-    let renamed = Team { name: "harbour".to_owned(), ..second };
-    assert_eq!(kind(store.update_team(&renamed, &audit()).await), StoreErrorKind::Taken);
+    let renamed = Team { name: "harbour".to_owned(), ..second.clone() };
+    assert_eq!(kind(store.update_team(&second, &renamed, &audit()).await), StoreErrorKind::Taken);
     store.create_user(&sample_user("alice", None), &audit()).await.unwrap();
     assert_eq!(kind(store.create_user(&sample_user("alice", None), &audit()).await), StoreErrorKind::Taken);
 }
@@ -225,6 +228,12 @@ async fn lists_come_in_pages_latest_first(store: &impl IdentityStore) {
     assert_eq!(names(KeyFilter::default()).await.len(), 9, "a key that is revoked later is not revoked yet");
     assert_eq!(names(KeyFilter { user_id: Some(user.id), ..KeyFilter::default() }).await, ["key 2"]);
     assert_eq!(names(KeyFilter { team_id: Some(team.id), ..KeyFilter::default() }).await, ["key 3"]);
+    let within = KeyFilter { within_team: Some(team.id), ..KeyFilter::default() };
+    assert_eq!(
+        names(within).await,
+        ["key 3", "key 2"],
+        "a member's key that is for no other team is the team's affair"
+    );
     assert_eq!(store.list_users(None, ALL).await.unwrap().len(), 2);
     assert_eq!(store.list_users(Some(team.id), ALL).await.unwrap(), std::slice::from_ref(&user));
     assert_eq!(store.list_users(None, Page { after: Some(user.id), limit: 5 }).await.unwrap(), []);
@@ -240,6 +249,7 @@ async fn updates_change_what_may_change(store: &impl IdentityStore) {
     store.create_user(&user, &audit()).await.unwrap();
     store.create_key(&key, &audit()).await.unwrap();
 
+    let (old_team, old_user) = (team.clone(), user.clone());
     team.name = "quay".to_owned();
     team.models = vec!["a".to_owned()];
     team.disabled_at_micros = Some(1);
@@ -250,8 +260,11 @@ async fn updates_change_what_may_change(store: &impl IdentityStore) {
     key.name = "renamed".to_owned();
     (key.scopes, key.models) = (vec!["keys.read".to_owned()], Vec::new());
     (key.expires_at_micros, key.revoked_at_micros) = (None, Some(9));
-    assert!(store.update_team(&team, &audit()).await.unwrap());
-    assert!(store.update_user(&user, &audit()).await.unwrap());
+    assert_eq!(store.update_team(&old_team, &team, &audit()).await.unwrap(), Update::Done);
+    assert_eq!(store.update_user(&old_user, &user, 5, 6, &audit()).await.unwrap(), Update::Done);
+    // Whoever read them before that would undo it.
+    assert_eq!(store.update_team(&old_team, &old_team, &audit()).await.unwrap(), Update::Outdated);
+    assert_eq!(store.update_user(&old_user, &old_user, 5, 6, &audit()).await.unwrap(), Update::Outdated);
     assert!(store.update_key(&key, &audit()).await.unwrap());
     assert_eq!(store.team(team.id).await.unwrap().as_ref(), Some(&team));
     assert_eq!(store.user(user.id).await.unwrap().as_ref(), Some(&user));
@@ -268,8 +281,8 @@ async fn updates_change_what_may_change(store: &impl IdentityStore) {
 
     assert!(store.has_user_with_scope("admin").await.unwrap());
     assert!(!store.has_user_with_scope("adm").await.unwrap());
-    user.disabled_at_micros = Some(1);
-    assert!(store.update_user(&user, &audit()).await.unwrap());
+    let disabled = User { disabled_at_micros: Some(1), ..user.clone() };
+    assert_eq!(store.update_user(&user, &disabled, 5, 6, &audit()).await.unwrap(), Update::Done);
     assert!(!store.has_user_with_scope("admin").await.unwrap());
 }
 
@@ -321,9 +334,9 @@ where
         };
     }
     changes!("team 1", |audit| store.create_team(&team, audit));
-    changes!("team 2", |audit| store.update_team(&team, audit));
+    changes!("team 2", |audit| store.update_team(&team, &team, audit));
     changes!("user 1", |audit| store.create_user(&user, audit));
-    changes!("user 2", |audit| store.update_user(&user, audit));
+    changes!("user 2", |audit| store.update_user(&user, &user, 5, 6, audit));
     changes!("key 1", |audit| store.create_key(&key, audit));
     changes!("key 2", |audit| store.update_key(&key, audit));
     changes!("key 3", |audit| store.rotate_key(key.id, 1, &next, audit));
@@ -332,9 +345,9 @@ where
 
     // What changes nothing is not written down, nor is what fails.
     let audit = sample_audit("nothing");
-    assert!(!store.update_team(&team, &audit).await.unwrap());
+    assert_eq!(store.update_team(&team, &team, &audit).await.unwrap(), Update::Outdated);
     assert!(!store.delete_team(team.id, &audit).await.unwrap());
-    assert!(!store.update_user(&user, &audit).await.unwrap());
+    assert_eq!(store.update_user(&user, &user, 5, 6, &audit).await.unwrap(), Update::Outdated);
     assert!(!store.delete_user(user.id, &audit).await.unwrap());
     assert!(!store.update_key(&sample_key(9, None, None), &audit).await.unwrap());
     assert!(!store.rotate_key(key.id, 1, &sample_key(9, None, None), &audit).await.unwrap());

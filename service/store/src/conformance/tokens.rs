@@ -4,10 +4,11 @@ use std::future::Future;
 
 use uuid::Uuid;
 
+use super::identity::SAMPLE_PASSWORD_HASH;
 use super::{sample_audit, sample_team, sample_user};
 use crate::{
     AuditFilter, AuditStore, ChangeStore, IdentityStore, OAuthClient, Page, RefreshFamily, Renewal, Revocation,
-    SigningKey, StoreErrorKind, TokenStore,
+    SigningKey, StoreErrorKind, TokenStore, Update, User,
 };
 
 const ALL: Page = Page { after: None, limit: 1_000 };
@@ -28,6 +29,7 @@ where
     of_two_who_present_a_refresh_token_at_once_one_is_the_second(&fresh().await).await;
     a_refresh_token_is_its_clients_alone_and_ends_with_it(&fresh().await).await;
     what_is_revoked_is_told_until_it_expires(&fresh().await).await;
+    a_password_that_changes_and_a_user_who_is_disabled_end_every_sign_in(&fresh().await).await;
 }
 
 fn sample_client(name: &str, team_id: Option<Uuid>) -> OAuthClient {
@@ -141,7 +143,7 @@ where
     S: TokenStore + IdentityStore + ChangeStore,
 {
     let family = sample_family(store, None).await;
-    store.begin_family(&family, &[1; 32]).await.unwrap();
+    assert!(store.begin_family(&family, SAMPLE_PASSWORD_HASH, &[1; 32]).await.unwrap());
     let renew = async |token: u8, next: u8, now| store.renew(&[token; 32], None, &[next; 32], now, NOW + 900).await;
     assert_eq!(renew(9, 10, NOW).await.unwrap(), Renewal::Unknown);
     assert_eq!(renew(1, 2, NOW + 1_000).await.unwrap(), Renewal::Expired);
@@ -161,7 +163,7 @@ where
 
 async fn of_two_who_present_a_refresh_token_at_once_one_is_the_second<S: TokenStore + IdentityStore>(store: &S) {
     let family = sample_family(store, None).await;
-    store.begin_family(&family, &[1; 32]).await.unwrap();
+    assert!(store.begin_family(&family, SAMPLE_PASSWORD_HASH, &[1; 32]).await.unwrap());
     let (one, two) = tokio::join!(
         store.renew(&[1; 32], None, &[2; 32], NOW, NOW + 900),
         store.renew(&[1; 32], None, &[3; 32], NOW, NOW + 900)
@@ -175,7 +177,7 @@ async fn a_refresh_token_is_its_clients_alone_and_ends_with_it<S: TokenStore + I
     let client = sample_client("app", None);
     store.create_client(&client, &sample_audit("client")).await.unwrap();
     let family = sample_family(store, Some(client.id)).await;
-    store.begin_family(&family, &[1; 32]).await.unwrap();
+    assert!(store.begin_family(&family, SAMPLE_PASSWORD_HASH, &[1; 32]).await.unwrap());
     for other in [None, Some(Uuid::now_v7())] {
         assert_eq!(store.renew(&[1; 32], other, &[2; 32], NOW, NOW).await.unwrap(), Renewal::Unknown);
     }
@@ -185,14 +187,14 @@ async fn a_refresh_token_is_its_clients_alone_and_ends_with_it<S: TokenStore + I
     assert_eq!(store.family_of(&[2; 32]).await.unwrap(), None);
 
     let family = sample_family(store, None).await;
-    store.begin_family(&family, &[3; 32]).await.unwrap();
+    assert!(store.begin_family(&family, SAMPLE_PASSWORD_HASH, &[3; 32]).await.unwrap());
     store.delete_user(family.user_id, &sample_audit("user")).await.unwrap();
     assert_eq!(store.family_of(&[3; 32]).await.unwrap(), None);
 }
 
 async fn what_is_revoked_is_told_until_it_expires<S: TokenStore + IdentityStore>(store: &S) {
     let family = sample_family(store, None).await;
-    store.begin_family(&family, &[1; 32]).await.unwrap();
+    assert!(store.begin_family(&family, SAMPLE_PASSWORD_HASH, &[1; 32]).await.unwrap());
     let of_family = Revocation { id: family.id, until_micros: NOW + 20 };
     let alone = Revocation { id: Uuid::now_v7(), until_micros: NOW + 10 };
     for revocation in [of_family, alone, of_family] {
@@ -204,4 +206,76 @@ async fn what_is_revoked_is_told_until_it_expires<S: TokenStore + IdentityStore>
     assert_eq!(store.forget_expired_tokens(NOW + 10).await.unwrap(), 1);
     assert_eq!(store.forget_expired_tokens(NOW + 1_000).await.unwrap(), 2, "the family and its revocation");
     assert_eq!(store.family_of(&[1; 32]).await.unwrap(), None);
+}
+
+async fn a_password_that_changes_and_a_user_who_is_disabled_end_every_sign_in<S>(store: &S)
+where
+    S: TokenStore + IdentityStore + ChangeStore,
+{
+    let user = sample_user("alice", None);
+    store.create_user(&user, &sample_audit("user")).await.unwrap();
+    let family = || RefreshFamily {
+        id: Uuid::now_v7(),
+        user_id: user.id,
+        client_id: None,
+        scopes: vec!["chat".to_owned()],
+        created_at_micros: NOW,
+        expires_at_micros: NOW + 1_000,
+        revoked_at_micros: None,
+    };
+    let others = sample_family(store, None).await;
+    assert!(store.begin_family(&others, SAMPLE_PASSWORD_HASH, &[99; 32]).await.unwrap());
+
+    let renamed = User { name: "carol".to_owned(), scopes: Vec::new(), ..user.clone() };
+    let disabled = User { disabled_at_micros: Some(NOW), ..renamed.clone() };
+    let changed = User { password_hash: Some("another".to_owned()), ..renamed.clone() };
+    let steps = [
+        // What was, what is to be, whether that ends sign-ins, and the password afterwards if one can sign in.
+        (&user, &renamed, false, Some(SAMPLE_PASSWORD_HASH)),
+        (&renamed, &disabled, true, None),
+        (&disabled, &renamed, false, Some(SAMPLE_PASSWORD_HASH)),
+        (&renamed, &changed, true, Some("another")),
+    ];
+    let mut ended = Vec::new();
+    for (number, (was, is, ends, password)) in (1..).zip(steps) {
+        let families = [family(), family()];
+        for (half, family) in (0..).zip(&families) {
+            let hash = [number * 4 + half; 32];
+            let began = store.begin_family(family, SAMPLE_PASSWORD_HASH, &hash).await.unwrap();
+            assert_eq!(began, was.disabled_at_micros.is_none(), "step {number}");
+        }
+        let before = store.generations().await.unwrap();
+        let updated = store.update_user(was, is, NOW + 5, NOW + 900, &sample_audit("user")).await.unwrap();
+        assert_eq!(updated, Update::Done);
+        let after = store.generations().await.unwrap();
+        assert_ne!(after.identity, before.identity);
+        assert_eq!(after.tokens != before.tokens, ends, "step {number}");
+        if was.disabled_at_micros.is_none() {
+            ended.extend(families.iter().map(|family| family.id));
+        }
+        let told: Vec<Uuid> = store.revocations(NOW + 899).await.unwrap().iter().map(|told| told.id).collect();
+        if ends {
+            assert_eq!(told, ended, "every family, once");
+        }
+        for half in 0..2 {
+            let renewal = store.renew(&[number * 4 + half; 32], None, &[200 + number * 4 + half; 32], NOW, NOW).await;
+            match (ends, was.disabled_at_micros) {
+                (true, _) => assert_eq!(renewal.unwrap(), Renewal::Revoked, "step {number}"),
+                (false, None) => assert!(matches!(renewal.unwrap(), Renewal::Renewed(_)), "step {number}"),
+                (false, Some(_)) => assert_eq!(renewal.unwrap(), Renewal::Unknown, "it never began"),
+            }
+        }
+        // Whoever checked another password a moment ago, or this one of a user who is disabled, does not get in.
+        for checked in [SAMPLE_PASSWORD_HASH, "another"] {
+            let late = family();
+            let hash = [100 + number * 2 + u8::from(checked == "another"); 32];
+            let began = store.begin_family(&late, checked, &hash).await.unwrap();
+            assert_eq!(began, password == Some(checked), "step {number}");
+            if began {
+                ended.push(late.id);
+            }
+        }
+    }
+    let renewed = store.renew(&[99; 32], None, &[98; 32], NOW, NOW).await.unwrap();
+    assert_eq!(renewed, Renewal::Renewed(others), "of another user");
 }

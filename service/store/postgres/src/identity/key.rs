@@ -140,6 +140,8 @@ impl PostgresStore {
                WHERE (CAST($1 AS UUID) IS NULL OR team_id = $1) AND (CAST($2 AS UUID) IS NULL OR user_id = $2)
                  AND ($3 OR revoked_at IS NULL OR revoked_at > $4)
                  AND (CAST($5 AS UUID) IS NULL OR id < $5)
+                 AND (CAST($7 AS UUID) IS NULL OR team_id = $7
+                      OR team_id IS NULL AND user_id IN (SELECT id FROM user_account WHERE team_id = $7))
                ORDER BY id DESC
                LIMIT $6"#,
             filter.team_id,
@@ -147,7 +149,8 @@ impl PostgresStore {
             filter.revoked,
             now,
             page.after,
-            i64::from(page.limit)
+            i64::from(page.limit),
+            filter.within_team
         )
         .fetch_all(&mut *self.connections.acquire().await?)
         .await?;

@@ -34,9 +34,27 @@ impl From<StoredFamily> for RefreshFamily {
 }
 
 impl PostgresStore {
-    pub(super) async fn insert_family(&self, family: &RefreshFamily, token_hash: &[u8; 32]) -> Result<(), sqlx::Error> {
+    pub(super) async fn insert_family(
+        &self,
+        family: &RefreshFamily,
+        password_hash: &str,
+        token_hash: &[u8; 32],
+    ) -> Result<bool, sqlx::Error> {
         let scopes = Json(&family.scopes);
         let mut transaction = self.begin().await?;
+        let unchanged = sqlx::query_scalar!(
+            r#"SELECT TRUE AS "there!" FROM user_account
+               WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL
+               FOR SHARE"#,
+            family.user_id,
+            password_hash
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if unchanged.is_none() {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         sqlx::query!(
             "INSERT INTO refresh_family (id, user_id, client_id, scopes, created_at, expires_at, revoked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -51,7 +69,8 @@ impl PostgresStore {
         .execute(&mut *transaction)
         .await?;
         insert_token(&mut transaction, family.id, token_hash).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// What is decided is read and written under a lock of both rows, so that of two who present a token one is the second.
@@ -152,6 +171,35 @@ impl PostgresStore {
             .await?;
         transaction.commit().await?;
         Ok(families.rows_affected() + revocations.rows_affected() + keys.rows_affected())
+    }
+}
+
+/// Revokes every family of a user, in the transaction of the change that ends them.
+pub(crate) async fn revoke_all(
+    transaction: &mut Transaction<'static, Postgres>,
+    user_id: Uuid,
+    now_micros: i64,
+    until_micros: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO token_revocation (id, expires_at)
+         SELECT id, CAST($2 AS BIGINT) FROM refresh_family WHERE user_id = $1 AND revoked_at IS NULL
+         ON CONFLICT (id) DO NOTHING",
+        user_id,
+        until_micros
+    )
+    .execute(&mut **transaction)
+    .await?;
+    let revoked = sqlx::query!(
+        "UPDATE refresh_family SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
+        user_id,
+        now_micros
+    )
+    .execute(&mut **transaction)
+    .await?;
+    match revoked.rows_affected() {
+        0 => Ok(()),
+        _ => move_generation(transaction, Topic::Tokens).await,
     }
 }
 

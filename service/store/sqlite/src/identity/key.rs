@@ -139,6 +139,8 @@ impl SqliteStore {
                FROM api_key
                WHERE ($1 IS NULL OR team_id = $1) AND ($2 IS NULL OR user_id = $2)
                  AND ($3 OR revoked_at IS NULL OR revoked_at > $4) AND ($5 IS NULL OR id < $5)
+                 AND ($7 IS NULL OR team_id = $7
+                      OR team_id IS NULL AND user_id IN (SELECT id FROM user_account WHERE team_id = $7))
                ORDER BY id DESC
                LIMIT $6"#,
             filter.team_id,
@@ -146,7 +148,8 @@ impl SqliteStore {
             filter.revoked,
             now,
             page.after,
-            page.limit
+            page.limit,
+            filter.within_team
         )
         .fetch_all(&self.readers)
         .await?;

@@ -1,6 +1,6 @@
 //! The table `team`.
 
-use sabir_store::{AuditEntry, Page, Team, Topic};
+use sabir_store::{AuditEntry, Page, Team, Topic, Update};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -69,9 +69,28 @@ impl SqliteStore {
         Ok(rows.into_iter().map(Team::from).collect())
     }
 
-    pub(super) async fn replace_team(&self, team: &Team, audit: &AuditEntry) -> Result<bool, sqlx::Error> {
+    /// What is there is read and written under one write lock, so that of two who change a team one comes second.
+    pub(super) async fn replace_team(
+        &self,
+        was: &Team,
+        team: &Team,
+        audit: &AuditEntry,
+    ) -> Result<Update, sqlx::Error> {
         let models = Json(&team.models);
         let mut transaction = self.begin().await?;
+        let row = sqlx::query_as!(
+            StoredTeam,
+            r#"SELECT id AS "id: Uuid", name, models AS "models: Json<Vec<String>>", created_at, disabled_at
+               FROM team WHERE id = $1"#,
+            team.id
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if row.map(Team::from).as_ref() != Some(was) {
+            // Also where there is none: whoever reads again sees that.
+            transaction.rollback().await?;
+            return Ok(Update::Outdated);
+        }
         let changed = sqlx::query!(
             "UPDATE team SET name = $2, models = $3, disabled_at = $4 WHERE id = $1",
             team.id,
@@ -81,7 +100,8 @@ impl SqliteStore {
         )
         .execute(&mut *transaction)
         .await?;
-        finish(transaction, changed.rows_affected(), Topic::Identity, audit).await
+        let done = finish(transaction, changed.rows_affected(), Topic::Identity, audit).await?;
+        Ok(if done { Update::Done } else { Update::Outdated })
     }
 
     pub(super) async fn remove_team(&self, id: Uuid, audit: &AuditEntry) -> Result<bool, sqlx::Error> {

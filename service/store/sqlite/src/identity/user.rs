@@ -1,10 +1,10 @@
 //! The table `user_account`.
 
-use sabir_store::{ApiKey, AuditEntry, Page, Topic, User};
+use sabir_store::{ApiKey, AuditEntry, Page, Topic, Update, User};
 use sqlx::{Sqlite, Transaction, types::Json};
 use uuid::Uuid;
 
-use crate::{SqliteStore, change::finish};
+use crate::{SqliteStore, change::finish, tokens::revoke_all};
 
 /// A row as SQLite gives it.
 struct StoredUser {
@@ -83,9 +83,31 @@ impl SqliteStore {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    pub(super) async fn replace_user(&self, user: &User, audit: &AuditEntry) -> Result<bool, sqlx::Error> {
+    /// What is there is read and written under one write lock, so that of two who change a user one comes second.
+    pub(super) async fn replace_user(
+        &self,
+        was: &User,
+        user: &User,
+        now_micros: i64,
+        until_micros: i64,
+        audit: &AuditEntry,
+    ) -> Result<Update, sqlx::Error> {
         let scopes = Json(&user.scopes);
         let mut transaction = self.begin().await?;
+        let row = sqlx::query_as!(
+            StoredUser,
+            r#"SELECT id AS "id: Uuid", name, team_id AS "team_id: Uuid", scopes AS "scopes: Json<Vec<String>>",
+                      password_hash, created_at, disabled_at
+               FROM user_account WHERE id = $1"#,
+            user.id
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if row.map(User::from).as_ref() != Some(was) {
+            // Also where there is none: whoever reads again sees that.
+            transaction.rollback().await?;
+            return Ok(Update::Outdated);
+        }
         let changed = sqlx::query!(
             "UPDATE user_account
              SET name = $2, team_id = $3, scopes = $4, password_hash = $5, disabled_at = $6
@@ -99,7 +121,11 @@ impl SqliteStore {
         )
         .execute(&mut *transaction)
         .await?;
-        finish(transaction, changed.rows_affected(), Topic::Identity, audit).await
+        if user.ends_sign_ins(was) {
+            revoke_all(&mut transaction, user.id, now_micros, until_micros).await?;
+        }
+        let done = finish(transaction, changed.rows_affected(), Topic::Identity, audit).await?;
+        Ok(if done { Update::Done } else { Update::Outdated })
     }
 
     pub(super) async fn remove_user(&self, id: Uuid, audit: &AuditEntry) -> Result<bool, sqlx::Error> {

@@ -34,9 +34,26 @@ impl From<StoredFamily> for RefreshFamily {
 }
 
 impl SqliteStore {
-    pub(super) async fn insert_family(&self, family: &RefreshFamily, token_hash: &[u8; 32]) -> Result<(), sqlx::Error> {
+    pub(super) async fn insert_family(
+        &self,
+        family: &RefreshFamily,
+        password_hash: &str,
+        token_hash: &[u8; 32],
+    ) -> Result<bool, sqlx::Error> {
         let scopes = Json(&family.scopes);
         let mut transaction = self.begin().await?;
+        let unchanged = sqlx::query_scalar!(
+            r#"SELECT TRUE AS "there!: bool" FROM user_account
+               WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL"#,
+            family.user_id,
+            password_hash
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if unchanged.is_none() {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         sqlx::query!(
             "INSERT INTO refresh_family (id, user_id, client_id, scopes, created_at, expires_at, revoked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -51,7 +68,8 @@ impl SqliteStore {
         .execute(&mut *transaction)
         .await?;
         insert_token(&mut transaction, family.id, token_hash).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// What is decided is read and written under one write lock, so that of two who present a token one is the second.
@@ -151,6 +169,35 @@ impl SqliteStore {
             .await?;
         transaction.commit().await?;
         Ok(families.rows_affected() + revocations.rows_affected() + keys.rows_affected())
+    }
+}
+
+/// Revokes every family of a user, in the transaction of the change that ends them.
+pub(crate) async fn revoke_all(
+    transaction: &mut Transaction<'static, Sqlite>,
+    user_id: Uuid,
+    now_micros: i64,
+    until_micros: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO token_revocation (id, expires_at)
+         SELECT id, $2 FROM refresh_family WHERE user_id = $1 AND revoked_at IS NULL
+         ON CONFLICT (id) DO NOTHING",
+        user_id,
+        until_micros
+    )
+    .execute(&mut **transaction)
+    .await?;
+    let revoked = sqlx::query!(
+        "UPDATE refresh_family SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
+        user_id,
+        now_micros
+    )
+    .execute(&mut **transaction)
+    .await?;
+    match revoked.rows_affected() {
+        0 => Ok(()),
+        _ => move_generation(transaction, Topic::Tokens).await,
     }
 }
 
