@@ -109,6 +109,12 @@ impl Ledger {
         self.limits.push(hold);
     }
 
+    /// How many headers an answer has at most. A map that has to grow costs more than the headers in it.
+    pub(super) fn header_count(&self) -> usize {
+        // The call's names and those of its budget; of limits, also those that the limit layer adds.
+        if self.limits.is_empty() { 5 } else { 5 + 11 }
+    }
+
     /// Where the caller stands with its limits.
     pub(super) fn annotate(&self, headers: &mut MetadataMap) {
         limit::annotate(&self.standing, headers);

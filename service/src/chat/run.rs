@@ -191,7 +191,7 @@ async fn answered<T>(
 }
 
 fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
-    let mut headers = MetadataMap::with_capacity(4);
+    let mut headers = MetadataMap::with_capacity(ledger.header_count());
     if let Ok(id) = ledger.id().to_string().parse() {
         headers.insert(REQUEST_ID, id);
     }

@@ -43,6 +43,9 @@ impl Hold {
 
     /// Puts what was really used in the place of what was reserved.
     pub(crate) fn settle(&mut self, tokens: u64) {
+        if self.parts.iter().all(|part| part.tokens == 0) {
+            return;
+        }
         let (now, mode) = (self.limiter.now(), self.limiter.mode());
         for part in self.parts.iter_mut().filter(|part| part.tokens > 0) {
             let reserved = std::mem::take(&mut part.tokens);

@@ -92,11 +92,11 @@ impl Leaser {
         }
     }
 
-    /// Whether the database can be asked.
-    pub(super) fn presence(&self, now: u64) -> Presence {
+    /// Whether the database can be asked. The clock is read only while it cannot.
+    pub(super) fn presence(&self, now: impl FnOnce() -> u64) -> Presence {
         match (self.away_since.load(Ordering::Relaxed), self.open_for) {
             (0, _) => Presence::There,
-            (since, Some(open_for)) if u128::from(now.saturating_sub(since)) < open_for.as_nanos() => Presence::Open,
+            (since, Some(open_for)) if u128::from(now().saturating_sub(since)) < open_for.as_nanos() => Presence::Open,
             _ => Presence::Closed,
         }
     }

@@ -69,10 +69,11 @@ impl Limiter {
         if rules.is_empty() {
             return Ok(hold);
         }
+        let now = self.now();
         for subject in subjects {
             let Some(rule) = rules.of(&subject).filter(|rule| concerns(rule, want)) else { continue };
-            let account = self.0.accounts.get(&subject, self.now());
-            if let Err(refusal) = self.take(&account, rule, want, &mut hold).await {
+            let account = self.0.accounts.get(&subject, now);
+            if let Err(refusal) = self.take(&account, rule, want, now, &mut hold).await {
                 hold.undo();
                 return Err(refusal);
             }
@@ -81,7 +82,14 @@ impl Limiter {
     }
 
     /// Takes from one account. Waits only where the database has to be asked.
-    async fn take(&self, account: &Arc<Account>, rule: Rule, want: Want, hold: &mut Hold) -> Result<(), Refusal> {
+    async fn take(
+        &self,
+        account: &Arc<Account>,
+        rule: Rule,
+        want: Want,
+        mut now: u64,
+        hold: &mut Hold,
+    ) -> Result<(), Refusal> {
         let mut deadline = None;
         let mut alone = self.0.leaser.is_none();
         loop {
@@ -93,7 +101,7 @@ impl Limiter {
             let attempt = if presence == Presence::Closed {
                 Attempt::Ask
             } else {
-                account.state().attempt(rule, self.now(), want, mode)
+                account.state().attempt(rule, now, want, mode)
             };
             match attempt {
                 Attempt::Taken { tokens, place, standing, low } => {
@@ -116,7 +124,10 @@ impl Limiter {
                 Attempt::Ask => {
                     self.wake(account);
                     let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.0.patience);
-                    if presence != Presence::Closed && tokio::time::timeout_at(deadline, answered).await.is_ok() {
+                    let is_answered =
+                        presence != Presence::Closed && tokio::time::timeout_at(deadline, answered).await.is_ok();
+                    now = self.now();
+                    if is_answered {
                         continue;
                     }
                     // For a call that has waited, a database that is slow is one that is away.
@@ -171,7 +182,7 @@ impl Limiter {
     }
 
     fn presence(&self) -> Presence {
-        self.0.leaser.as_ref().map_or(Presence::There, |leaser| leaser.presence(self.now()))
+        self.0.leaser.as_ref().map_or(Presence::There, |leaser| leaser.presence(|| self.now()))
     }
 
     fn wake(&self, account: &Arc<Account>) {

@@ -45,12 +45,12 @@ pub(crate) async fn answer(
         return call.failed(status, http);
     }
     let rendered = match (call.method.server_streaming, call.part) {
-        (false, _) => unary::answer(&call, &parts.headers, body).await,
-        (true, Part::Body(field)) => download::answer(&call, field, &parts.headers, body).await,
+        (false, _) => unary::answer(&call, &mut parts.headers, body).await,
+        (true, Part::Body(field)) => download::answer(&call, field, &mut parts.headers, body).await,
         (true, _) => match wanted.framing {
-            Framing::Events => stream::answer(&call, events::Events, &parts.headers, body).await,
-            Framing::Lines(name) => stream::answer(&call, lines::Lines(name), &parts.headers, body).await,
-            Framing::Array => stream::answer(&call, array::Array::default(), &parts.headers, body).await,
+            Framing::Events => stream::answer(&call, events::Events, &mut parts.headers, body).await,
+            Framing::Lines(name) => stream::answer(&call, lines::Lines(name), &mut parts.headers, body).await,
+            Framing::Array => stream::answer(&call, array::Array::default(), &mut parts.headers, body).await,
         },
     };
     rendered.unwrap_or_else(|mut status| {

@@ -53,7 +53,7 @@ impl Content {
         })
     }
 
-    /// Says in the headers what the body is. `sent` are the service's own.
+    /// Says in the headers, which have what is carried over, what the body is. `sent` is what is not.
     pub(super) fn describe<B>(&self, sent: &HeaderMap, response: &mut Response<B>) {
         let given = self.content_type.clone().filter(|text| !text.is_empty());
         let content_type = given.unwrap_or(HeaderValue::from_static("application/octet-stream"));
@@ -62,7 +62,7 @@ impl Content {
             response.headers_mut().insert(CONTENT_ENCODING, encoding.clone());
         }
         // The header says that this is a part, and means nothing without the code (RFC 9110, section 15.3.7).
-        if sent.contains_key(CONTENT_RANGE) {
+        if response.headers().contains_key(CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
     }
@@ -77,7 +77,7 @@ fn fields(wire: &[u8]) -> impl Iterator<Item = Result<(u32, Value<'_>), Malforme
 pub(super) async fn answer(
     call: &Call,
     field: Option<u32>,
-    sent: &HeaderMap,
+    sent: &mut HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Status> {
     let mut download = Download {
@@ -90,7 +90,7 @@ pub(super) async fn answer(
     };
     let first = std::future::poll_fn(|context| download.poll_content(context)).await.transpose()?.unwrap_or_default();
     let mut response = Response::new(());
-    metadata::append(sent.clone(), response.headers_mut());
+    *response.headers_mut() = metadata::take(sent);
     first.describe(sent, &mut response);
     announce_trailers(call, sent, response.headers_mut());
     download.first = Some(first.data);

@@ -42,7 +42,7 @@ pub(super) trait Framing: Send + 'static {
 pub(super) async fn answer<F: Framing>(
     call: &Call,
     mut framing: F,
-    sent: &HeaderMap,
+    sent: &mut HeaderMap,
     mut body: Body,
 ) -> Result<Response<Body>, Status> {
     let mut deframer = Deframer::default();
@@ -54,7 +54,7 @@ pub(super) async fn answer<F: Framing>(
     let media_type = framing.media_type();
     let mut response = Response::new(Body::new(Streamed::new(call.clone(), framing, deframer, first, body)));
     let headers = response.headers_mut();
-    metadata::append(sent.clone(), headers);
+    *headers = metadata::take(sent);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.append(VARY, HeaderValue::from_static("accept"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));

@@ -15,16 +15,18 @@ use super::download::Content;
 use super::{Call, Part, end_of, metadata};
 use crate::frame::Deframer;
 
-pub(super) async fn answer(call: &Call, sent: &HeaderMap, body: Body) -> Result<Response<Body>, Status> {
+pub(super) async fn answer(call: &Call, sent: &mut HeaderMap, body: Body) -> Result<Response<Body>, Status> {
     let (message, trailers) = read(body).await?;
     let mut response = Response::new(Bytes::new());
-    metadata::append(sent.clone(), response.headers_mut());
     if let Part::Body(field) = call.part {
-        Content::of(&message, field)?.describe(sent, &mut response);
-        *response.body_mut() = Content::of(&message, field)?.data;
+        let content = Content::of(&message, field)?;
+        *response.headers_mut() = metadata::take(sent);
+        content.describe(sent, &mut response);
+        *response.body_mut() = content.data;
     } else {
         let mut json = Vec::with_capacity(message.len() * 2);
         call.write(&message, &mut json)?;
+        *response.headers_mut() = metadata::take(sent);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *response.body_mut() = json.into();
     }
