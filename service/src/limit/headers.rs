@@ -91,7 +91,7 @@ fn put(headers: &mut HeaderMap, names: &[HeaderName; 3], measure: Measure, figur
     }
 
     // One policy for each measure: a tighter one of the same name takes its place.
-    let (unit, seconds) = (measure.name(), reset.as_nanos().div_ceil(1_000_000_000));
+    let (unit, seconds) = (measure.name(), reset.as_secs() + u64::from(reset.subsec_nanos() > 0));
     let window = 60 * u64::from(burst).div_ceil(u64::from(per_minute).max(1)).max(1);
     let policy = value(format_args!("\"{whose}-{unit}\";q={burst};w={window};qu=\"{unit}\""));
     let state = value(format_args!("\"{whose}-{unit}\";r={remaining};t={seconds}"));
@@ -138,19 +138,21 @@ struct GoDuration(Duration);
 
 impl fmt::Display for GoDuration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_nanos().div_ceil(1_000_000);
-        if (1..1_000).contains(&millis) {
-            return write!(formatter, "{millis}ms");
+        // Not `as_millis`: numbers of 128 bits take long to divide and to write.
+        let (seconds, rest) = (self.0.as_secs(), self.0.subsec_nanos().div_ceil(1_000_000));
+        let (seconds, rest) = if rest == 1_000 { (seconds + 1, 0) } else { (seconds, rest) };
+        if seconds == 0 && rest > 0 {
+            return write!(formatter, "{rest}ms");
         }
-        let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+        let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
         if hours > 0 {
             write!(formatter, "{hours}h")?;
         }
         if hours > 0 || minutes > 0 {
             write!(formatter, "{minutes}m")?;
         }
-        write!(formatter, "{}", millis / 1_000 % 60)?;
-        match millis % 1_000 {
+        write!(formatter, "{}", seconds % 60)?;
+        match rest {
             0 => {}
             rest if rest % 100 == 0 => write!(formatter, ".{}", rest / 100)?,
             rest if rest % 10 == 0 => write!(formatter, ".{:02}", rest / 10)?,
@@ -208,6 +210,10 @@ mod tests {
             (3_600_500, "1h0m0.5s"),
         ] {
             assert_eq!(GoDuration(Duration::from_millis(millis)).to_string(), text);
+        }
+        // What is left of a millisecond counts as a whole one.
+        for (nanos, text) in [(1, "1ms"), (999_000_001, "1s"), (1_999_999_999, "2s")] {
+            assert_eq!(GoDuration(Duration::from_nanos(nanos)).to_string(), text);
         }
     }
 }
