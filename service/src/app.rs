@@ -46,7 +46,7 @@ use crate::auth::{
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
 use crate::capture::CaptureLog;
-use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID, TokenLimits};
+use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID};
 use crate::config::Config;
 use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
@@ -142,8 +142,13 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
     let readiness = Readiness::default();
     let health = HealthReporter::new();
-    let limits = TokenLimits::new(limiter.clone(), config.limits.output_estimate);
-    let chat = Chat::new(Arc::clone(&registry), usage.clone(), budgets.clone(), limits, captures.clone());
+    let chat = Chat::new(
+        Arc::clone(&registry),
+        usage.clone(),
+        budgets.clone(),
+        config.limits.output_estimate,
+        captures.clone(),
+    );
     let prices = Arc::clone(budgets.prices());
     let administration = Administration { mint, passwords, grants, prices };
     let services = services(config.server.body_limit, chat, administration, &health).await?;

@@ -19,10 +19,10 @@ use std::time::{Instant, SystemTime};
 use sabir_store::Protocol;
 
 use crate::auth::Principal;
+use crate::limit::CallLimits;
 
 pub(crate) use check::Violation;
 pub(crate) use failure::Failure;
-pub(crate) use limits::TokenLimits;
 pub(crate) use relay::Relay;
 pub(crate) use run::{Answer, Chat};
 pub(crate) use standing::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING};
@@ -46,12 +46,14 @@ pub(crate) struct Caller {
     pub(crate) received_at: SystemTime,
     /// When it must be over, the stream included.
     pub(crate) deadline: Option<Instant>,
+    /// The limits that hold for it; `None` if none do.
+    pub(crate) limits: Option<Arc<CallLimits>>,
 }
 
 impl Caller {
     /// A caller whose request has arrived now.
     pub(crate) fn now(principal: Arc<Principal>, protocol: Protocol, deadline: Option<Instant>) -> Self {
-        Self { principal, protocol, received: Instant::now(), received_at: SystemTime::now(), deadline }
+        Self { principal, protocol, received: Instant::now(), received_at: SystemTime::now(), deadline, limits: None }
     }
 
     /// Whether the call should be over.

@@ -265,7 +265,11 @@ impl From<&limit::Refusal> for Status {
             Cause::Away => (Code::Unavailable, "LIMITS_UNAVAILABLE"),
         };
         let mut status = status(code, &refusal.to_string(), reason, details);
-        limit::write_headers(refusal, status.metadata_mut());
+        if let Some(pause) = refusal.retry_after {
+            // Over gRPC no layer says it in a header.
+            let seconds = u64::try_from(pause.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
+            status.metadata_mut().insert("retry-after", seconds.max(1).into());
+        }
         status
     }
 }

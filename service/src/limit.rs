@@ -8,6 +8,7 @@ mod account;
 mod accounts;
 mod body;
 mod bucket;
+mod call;
 mod config;
 mod gcra;
 mod headers;
@@ -20,13 +21,14 @@ mod rules;
 mod slots;
 mod standing;
 
+pub(crate) use call::CallLimits;
 pub(crate) use config::Config;
-pub(crate) use headers::{EXPOSED, annotate, write_headers};
+pub(crate) use headers::EXPOSED;
 pub(crate) use hold::Hold;
 pub(crate) use layer::LimitLayer;
 pub(crate) use limiter::{Limiter, Want};
 pub(crate) use refusal::{Cause, Refusal};
-pub(crate) use standing::{Measure, Standing};
+pub(crate) use standing::Measure;
 
 #[cfg(test)]
 mod tests;

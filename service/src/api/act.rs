@@ -13,7 +13,7 @@ pub(crate) fn act(principal: &Principal, action: &str, target: String, detail: &
     AuditEntry {
         id: Uuid::now_v7(),
         at_micros: unix_micros(SystemTime::now()),
-        actor: principal.actor(),
+        actor: principal.actor.to_string(),
         action: action.to_owned(),
         target,
         detail: detail.to_string(),

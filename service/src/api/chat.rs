@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::auth::Principal;
 use crate::chat::{Answer, Caller, Chat, Relay};
+use crate::limit::CallLimits;
 
 /// Serves chat calls.
 #[derive(Clone, Debug)]
@@ -30,7 +31,9 @@ fn caller<T>(request: &Request<T>) -> Caller {
         Some(transcode::Protocol::Grpc) | None => Protocol::Grpc,
     };
     let principal = request.extensions().get::<Arc<Principal>>().cloned().unwrap_or_else(Principal::nobody);
-    Caller::now(principal, protocol, request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0))
+    let deadline = request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0);
+    let limits = request.extensions().get::<Arc<CallLimits>>().cloned();
+    Caller { limits, ..Caller::now(principal, protocol, deadline) }
 }
 
 #[tonic::async_trait]

@@ -93,13 +93,13 @@ impl prices_server::Prices for PricesApi {
         let audit = AuditEntry {
             id: Uuid::now_v7(),
             at_micros: unix_micros(SystemTime::now()),
-            actor: principal.actor(),
+            actor: principal.actor.to_string(),
             action: "Prices/ImportPrices".to_owned(),
             target: "prices".to_owned(),
             detail: json!({"checksum": checksum, "changes": changes.len(), "replaces": before.version}).to_string(),
         };
         // What the caller is told has changed is what changes, or nothing is.
-        let imported = self.prices.import(&table, &principal.actor(), Some(before.version), &audit).await;
+        let imported = self.prices.import(&table, &principal.actor, Some(before.version), &audit).await;
         match imported.map_err(|error| prices_status(&error))? {
             Some(version) => Ok(Response::new(ImportPricesResponse { version, checksum, changes })),
             None => Err(outdated("prices", self.prices.current().version)),

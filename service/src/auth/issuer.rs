@@ -87,13 +87,13 @@ impl Issuer {
         if subject.is_empty() || subject.len() > LONGEST_SUBJECT {
             return Err(Refusal::Invalid);
         }
-        let principal = Principal {
-            identity: Identity::External { issuer: Arc::clone(&self.name), subject: subject.into() },
-            user_id: None,
-            team_id: mapping::team(&self.config, &claims),
-            scopes: mapping::scopes(&self.config, &claims),
-            models: Some(self.config.models.clone()).filter(|models| !models.is_empty()).into_iter().collect(),
-        };
+        let principal = Principal::new(
+            Identity::External { issuer: Arc::clone(&self.name), subject: subject.into() },
+            None,
+            mapping::team(&self.config, &claims),
+            mapping::scopes(&self.config, &claims),
+            Some(self.config.models.clone()).filter(|models| !models.is_empty()).into_iter().collect(),
+        );
         Ok((principal, times.expires_at.saturating_add(LEEWAY)))
     }
 }

@@ -155,13 +155,8 @@ impl Known {
         }
         let lists = [Some(&key.models), team.as_ref().map(|team| &team.models)];
         let models = lists.into_iter().flatten().filter(|patterns| !patterns.is_empty()).cloned().collect();
-        let principal = Principal {
-            identity: Identity::Key { id: key.id, lineage_id: key.lineage_id },
-            user_id: key.user_id,
-            team_id: team.as_ref().map(|team| team.id),
-            scopes,
-            models,
-        };
+        let identity = Identity::Key { id: key.id, lineage_id: key.lineage_id };
+        let principal = Principal::new(identity, key.user_id, team.as_ref().map(|team| team.id), scopes, models);
         let disabled = [
             key.revoked_at_micros,
             user.as_ref().and_then(|user| user.disabled_at_micros),

@@ -20,6 +20,10 @@ pub(crate) struct Principal {
     pub(crate) scopes: Scopes,
     /// Patterns of the models that may be asked, each list to be satisfied (the key's, the team's); none for all.
     pub(crate) models: Vec<Vec<String>>,
+    /// Its name in logs and in the audit log.
+    pub(crate) actor: Arc<str>,
+    /// Whose limits and budgets count for its calls, everyone's included, the model's apart.
+    pub(crate) subjects: Vec<Subject>,
 }
 
 /// The kinds of credential.
@@ -51,24 +55,43 @@ pub(crate) enum Identity {
 }
 
 impl Principal {
+    /// A principal that may do this. What follows from who it is, is found out once and not for each of its calls.
+    pub(crate) fn new(
+        identity: Identity,
+        user_id: Option<Uuid>,
+        team_id: Option<Uuid>,
+        scopes: Scopes,
+        models: Vec<Vec<String>>,
+    ) -> Self {
+        let actor = match (&identity, user_id) {
+            (Identity::Key { id, .. }, _) => format!("key {id}"),
+            (Identity::Client { id }, _) => format!("client {id}"),
+            (Identity::External { issuer, subject }, _) => format!("external {issuer}#{subject}"),
+            (_, Some(user)) => format!("user {user}"),
+            _ => "anyone".to_owned(),
+        };
+        let own = match &identity {
+            Identity::Key { lineage_id, .. } => Some(Subject::Key(*lineage_id)),
+            Identity::External { issuer, subject } => Some(Subject::external(issuer, subject)),
+            // A client is limited through its team.
+            Identity::Open | Identity::User | Identity::Client { .. } => None,
+        };
+        let others = user_id.map(Subject::User).into_iter().chain(team_id.map(Subject::Team));
+        let subjects = own.into_iter().chain(others).chain([Subject::Everyone]).collect();
+        Self { identity, user_id, team_id, scopes, models, actor: actor.into(), subjects }
+    }
+
     /// The principal of every call in open mode: it may do everything.
     pub(crate) fn open() -> Arc<Self> {
-        static OPEN: LazyLock<Arc<Principal>> = LazyLock::new(|| {
-            Arc::new(Principal {
-                identity: Identity::Open,
-                user_id: None,
-                team_id: None,
-                scopes: Scopes::all(),
-                models: Vec::new(),
-            })
-        });
+        static OPEN: LazyLock<Arc<Principal>> =
+            LazyLock::new(|| Arc::new(Principal::new(Identity::Open, None, None, Scopes::all(), Vec::new())));
         Arc::clone(&OPEN)
     }
 
     /// The caller of what is for everybody, where others have to say who they are: it may do nothing else.
     pub(crate) fn nobody() -> Arc<Self> {
         static NOBODY: LazyLock<Arc<Principal>> =
-            LazyLock::new(|| Arc::new(Principal { scopes: Scopes::default(), ..Principal::clone(&Principal::open()) }));
+            LazyLock::new(|| Arc::new(Principal::new(Identity::Open, None, None, Scopes::default(), Vec::new())));
         Arc::clone(&NOBODY)
     }
 
@@ -76,28 +99,6 @@ impl Principal {
     /// there is has a pattern that fits one of them.
     pub(crate) fn may_ask(&self, names: &[&str]) -> bool {
         self.models.iter().all(|patterns| patterns.iter().any(|pattern| names.iter().any(|name| fits(pattern, name))))
-    }
-
-    /// Whose limits and budgets count for a call of this principal, the model's and everyone's apart.
-    pub(crate) fn subjects(&self) -> Vec<Subject> {
-        let own = match &self.identity {
-            Identity::Key { lineage_id, .. } => Some(Subject::Key(*lineage_id)),
-            Identity::External { issuer, subject } => Some(Subject::external(issuer, subject)),
-            // A client is limited through its team.
-            Identity::Open | Identity::User | Identity::Client { .. } => None,
-        };
-        own.into_iter().chain(self.user_id.map(Subject::User)).chain(self.team_id.map(Subject::Team)).collect()
-    }
-
-    /// Its name in logs and in the audit log.
-    pub(crate) fn actor(&self) -> String {
-        match (&self.identity, self.user_id) {
-            (Identity::Key { id, .. }, _) => format!("key {id}"),
-            (Identity::Client { id }, _) => format!("client {id}"),
-            (Identity::External { issuer, subject }, _) => format!("external {issuer}#{subject}"),
-            (_, Some(user)) => format!("user {user}"),
-            _ => "anyone".to_owned(),
-        }
     }
 }
 

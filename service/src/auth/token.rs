@@ -262,23 +262,16 @@ impl Tokens {
         };
         let granted = Scopes::known(claims.scope.split(' '));
         let principal = match client {
-            Some(client) if claims.sub == client.id => Principal {
-                identity: Identity::Client { id: client.id.to_string().into() },
-                user_id: None,
-                team_id: client.team_id,
-                scopes: granted.both(Scopes::known(client.scopes.iter().map(String::as_str))),
-                models: Vec::new(),
-            },
+            Some(client) if claims.sub == client.id => {
+                let identity = Identity::Client { id: client.id.to_string().into() };
+                let scopes = granted.both(Scopes::known(client.scopes.iter().map(String::as_str)));
+                Principal::new(identity, None, client.team_id, scopes, Vec::new())
+            }
             _ => {
                 let user = self.identity.user(claims.sub).await.map_err(|error| unavailable(&error))?;
                 let user = user.filter(|user| user.disabled_at_micros.is_none()).ok_or(Refusal::Invalid)?;
-                Principal {
-                    identity: Identity::User,
-                    user_id: Some(user.id),
-                    team_id: user.team_id,
-                    scopes: granted.both(Scopes::known(user.scopes.iter().map(String::as_str))),
-                    models: Vec::new(),
-                }
+                let scopes = granted.both(Scopes::known(user.scopes.iter().map(String::as_str)));
+                Principal::new(Identity::User, Some(user.id), user.team_id, scopes, Vec::new())
             }
         };
         self.with_team(principal).await

@@ -232,15 +232,15 @@ impl Book {
         if index.lines.is_empty() {
             return Vec::new();
         }
-        let mut subjects = asked.principal.subjects();
-        subjects.push(Subject::Everyone);
+        let mut models = Vec::new();
         if index.models {
-            subjects.push(Subject::Model(asked.model_asked.to_owned()));
+            models.push(Subject::Model(asked.model_asked.to_owned()));
             if asked.model != asked.model_asked {
-                subjects.push(Subject::Model(asked.model.to_owned()));
+                models.push(Subject::Model(asked.model.to_owned()));
             }
         }
-        subjects.iter().filter_map(|subject| index.by_subject.get(subject)).flatten().cloned().collect()
+        let subjects = asked.principal.subjects.iter().chain(&models);
+        subjects.filter_map(|subject| index.by_subject.get(subject)).flatten().cloned().collect()
     }
 
     fn index(&self) -> Arc<Index> {

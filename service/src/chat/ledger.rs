@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest};
 use sabir_store::{Operation, Outcome, UsagePermit, UsageRow, unix_micros};
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -20,7 +19,7 @@ use super::standing;
 use crate::auth::{Identity, Principal};
 use crate::budget::{Denied, Reservation, TokenCount};
 use crate::capture::{self, CaptureLog, Recording};
-use crate::limit::{self, Hold};
+use crate::limit::{CallLimits, Hold};
 use crate::upstream::Target;
 
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
@@ -45,8 +44,6 @@ pub(super) struct Ledger {
     reservation: Reservation,
     /// What the call has taken of its limits.
     limits: Vec<Hold>,
-    /// Where the caller stands with them.
-    standing: limit::Standing,
 }
 
 impl Ledger {
@@ -71,7 +68,6 @@ impl Ledger {
             recording: None,
             reservation: Reservation::default(),
             limits: Vec::new(),
-            standing: limit::Standing::default(),
         }
     }
 
@@ -96,28 +92,27 @@ impl Ledger {
         let subject = || capture::Subject {
             id,
             at_micros: unix_micros(caller.received_at),
-            actor: caller.principal.actor(),
+            actor: caller.principal.actor.to_string(),
             team_id: caller.principal.team_id,
             model: Arc::clone(model),
         };
         self.recording = captures.begin(id, subject, request);
     }
 
+    /// The limits that hold for the call.
+    pub(super) fn limits(&self) -> Option<Arc<CallLimits>> {
+        self.caller.limits.clone()
+    }
+
     /// Keeps what the call has taken of a limit until it is over.
     pub(super) fn hold(&mut self, hold: Hold) {
-        self.standing = self.standing.and(hold.standing);
         self.limits.push(hold);
     }
 
     /// How many headers an answer has at most. A map that has to grow costs more than the headers in it.
     pub(super) fn header_count(&self) -> usize {
         // The call's names and those of its budget; of limits, also those that the limit layer adds.
-        if self.limits.is_empty() { 5 } else { 5 + 11 }
-    }
-
-    /// Where the caller stands with its limits.
-    pub(super) fn annotate(&self, headers: &mut MetadataMap) {
-        limit::annotate(&self.standing, headers);
+        if self.caller.limits.is_some() { 5 + 9 } else { 5 }
     }
 
     /// Notes who is being asked.
@@ -170,9 +165,6 @@ impl Ledger {
         }
         if let Failure::Budget(Denied::Spent { standing: spent, .. }) = failure {
             standing::add(status.metadata_mut(), Some(*spent), false);
-        }
-        if !matches!(failure, Failure::Limited(_)) {
-            self.annotate(status.metadata_mut());
         }
         if failure.is_the_callers() {
             tracing::info!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
@@ -240,7 +232,7 @@ impl Ledger {
 
 /// The caller's name; nobody has one where nobody has to say who they are.
 fn actor(principal: &Principal) -> Option<Arc<str>> {
-    (principal.identity != Identity::Open).then(|| Arc::from(principal.actor()))
+    (principal.identity != Identity::Open).then(|| Arc::clone(&principal.actor))
 }
 
 /// The key the caller came with.

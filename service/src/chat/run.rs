@@ -17,9 +17,8 @@ use tonic::metadata::MetadataMap;
 use super::bounds::Bounds;
 use super::failure::Failure;
 use super::ledger::Ledger;
-use super::limits::TokenLimits;
 use super::relay::Relay;
-use super::{Caller, MODEL_USED, REQUEST_ID, check, standing};
+use super::{Caller, MODEL_USED, REQUEST_ID, check, limits, standing};
 use crate::auth::Principal;
 use crate::budget::{Asked, Budgets, Reservation};
 use crate::capture::CaptureLog;
@@ -34,7 +33,8 @@ pub(crate) struct Chat {
     registry: Arc<Registry>,
     usage: UsageWriter,
     budgets: Budgets,
-    limits: TokenLimits,
+    /// How many tokens an answer is taken to have whose request sets no limit.
+    output_estimate: u32,
     captures: CaptureLog,
 }
 
@@ -48,16 +48,16 @@ pub(crate) struct Answer<T> {
 }
 
 impl Chat {
-    /// Answers with these models, records into this log, spends of these budgets, holds callers to these limits, and has
-    /// kept what is said where that is wanted.
+    /// Answers with these models, records into this log, spends of these budgets, and has kept what is said where that is
+    /// wanted. Limits on tokens take an answer to have `output_estimate` tokens whose request sets no limit.
     pub(crate) fn new(
         registry: Arc<Registry>,
         usage: UsageWriter,
         budgets: Budgets,
-        limits: TokenLimits,
+        output_estimate: u32,
         captures: CaptureLog,
     ) -> Self {
-        Self { registry, usage, budgets, limits, captures }
+        Self { registry, usage, budgets, output_estimate, captures }
     }
 
     /// Asks for a whole answer.
@@ -138,7 +138,7 @@ impl Chat {
             let model = ledger.model_asked();
             return Err(ledger.fail(&Failure::Forbidden(model)));
         }
-        if let Err(refusal) = self.limits.take(&mut ledger, request, &target).await {
+        if let Err(refusal) = limits::take(&mut ledger, request, &target, self.output_estimate).await {
             return Err(ledger.fail(&refusal.into()));
         }
         match self.reserve(&principal, request, &target, deadline).await {
@@ -200,7 +200,6 @@ fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
         headers.insert(MODEL_USED, name);
     }
     standing::add(&mut headers, ledger.reservation().standing(), ledger.reservation().is_unpriced());
-    ledger.annotate(&mut headers);
     headers
 }
 

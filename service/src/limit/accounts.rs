@@ -33,15 +33,15 @@ impl Accounts {
         }
     }
 
-    /// The account of a subject, made if need be.
-    pub(crate) fn get(&self, subject: &Subject, now: u64) -> Arc<Account> {
+    /// The account of a subject, made if need be. The clock is read only where room has to be made.
+    pub(crate) fn get(&self, subject: &Subject, now: impl FnOnce() -> u64) -> Arc<Account> {
         let shard = usize::try_from(self.hasher.hash_one(subject) % SHARDS as u64).unwrap_or(0);
         let mut shard = lock(&self.shards[shard]);
         if let Some(account) = shard.get(subject) {
             return Arc::clone(account);
         }
         if shard.len() >= self.shard_capacity {
-            make_room(&mut shard, now);
+            make_room(&mut shard, now());
         }
         let account = Arc::new(Account::new(subject.clone()));
         shard.insert(subject.clone(), Arc::clone(&account));

@@ -4,27 +4,23 @@
 //! Sources: <https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers>;
 //! <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10>.
 
-use std::fmt;
-use std::io::Write as _;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tonic::metadata::{MetadataMap, MetadataValue};
 
-use super::refusal::Refusal;
 use super::standing::{Figure, Measure, Standing};
 
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const STATE: HeaderName = HeaderName::from_static("ratelimit");
+static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+static STATE: HeaderName = HeaderName::from_static("ratelimit");
 /// Who counts: `shared` (all replicas together) or `replica` (each for itself).
-const SCOPE: HeaderName = HeaderName::from_static("sabir-ratelimit-scope");
+static SCOPE: HeaderName = HeaderName::from_static("sabir-ratelimit-scope");
 
-const REQUESTS: [HeaderName; 3] = [
+static REQUESTS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),
     HeaderName::from_static("x-ratelimit-reset-requests"),
 ];
-const TOKENS: [HeaderName; 3] = [
+static TOKENS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-tokens"),
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
@@ -43,123 +39,107 @@ pub(crate) const EXPOSED: [&str; 9] = [
     "x-ratelimit-reset-tokens",
 ];
 
-/// Writes where the caller stands. Of two rates of the same measure, the tighter is there.
-pub(crate) fn write(standing: &Standing, headers: &mut HeaderMap) {
+/// Writes where the caller stands.
+pub(super) fn write(standing: &Standing, headers: &mut HeaderMap) {
     if standing.is_empty() {
         return;
     }
-    let scope = if standing.shared { "shared" } else { "replica" };
-    headers.insert(SCOPE, HeaderValue::from_static(scope));
+    let (mut policy, mut state) = (Text::default(), Text::default());
     for (measure, figure, names) in
-        [(Measure::Requests, standing.requests, REQUESTS), (Measure::Tokens, standing.tokens, TOKENS)]
+        [(Measure::Requests, standing.requests, &REQUESTS), (Measure::Tokens, standing.tokens, &TOKENS)]
     {
-        let Some(figure) = figure else { continue };
-        if let Some(remaining) = number(headers.get(&names[1]))
-            && remaining <= figure.remaining
-        {
-            continue;
+        let Some(Figure { whose, per_minute, burst, remaining, reset }) = figure else { continue };
+        headers.insert(&names[0], burst.into());
+        headers.insert(&names[1], remaining.into());
+        put(headers, &names[2], &go_duration(reset));
+
+        // One policy for each measure: the tightest.
+        let (unit, seconds) = (measure.name(), reset.as_secs().saturating_add((reset.subsec_nanos() > 0).into()));
+        let window = 60 * u64::from(burst).div_ceil(u64::from(per_minute).max(1)).max(1);
+        for list in [&mut policy, &mut state] {
+            list.push(if list.is_empty() { "\"" } else { ", \"" }).push(whose).push("-").push(unit);
         }
-        put(headers, &names, measure, figure);
+        policy.push("\";q=").number(burst.into()).push(";w=").number(window).push(";qu=\"").push(unit).push("\"");
+        state.push("\";r=").number(remaining).push(";t=").number(seconds);
+    }
+    put(headers, &POLICY, &policy);
+    put(headers, &STATE, &state);
+    let scope = if standing.shared { "shared" } else { "replica" };
+    headers.insert(&SCOPE, HeaderValue::from_static(scope));
+}
+
+fn put(headers: &mut HeaderMap, name: &'static HeaderName, text: &Text) {
+    // Figures and names of kinds are always a header's value.
+    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+        headers.insert(name, value);
     }
 }
 
-/// Adds to the metadata of an answer where the caller stands.
-pub(crate) fn annotate(standing: &Standing, metadata: &mut MetadataMap) {
-    if !standing.is_empty() {
-        let mut headers = std::mem::take(metadata).into_headers();
-        write(standing, &mut headers);
-        *metadata = MetadataMap::from_headers(headers);
+/// A short text, written where it costs no memory of its own: these are written for every call.
+#[derive(Debug)]
+struct Text {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; 256], length: 0 }
     }
 }
 
-/// Adds to the metadata of a refusal where the caller stands, and when to try again: over gRPC no layer would say it in
-/// a header.
-pub(crate) fn write_headers(refusal: &Refusal, metadata: &mut MetadataMap) {
-    annotate(&refusal.standing, metadata);
-    if let Some(pause) = refusal.retry_after {
-        let seconds = u64::try_from(pause.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
-        metadata.insert("retry-after", MetadataValue::from(seconds.max(1)));
+impl Text {
+    /// Appends; what goes beyond the room, which no figures and names of kinds do, is cut.
+    fn push(&mut self, text: &str) -> &mut Self {
+        let room = &mut self.bytes[self.length..];
+        let length = text.len().min(room.len());
+        room[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.length += length;
+        self
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.push(itoa::Buffer::new().format(number))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
-fn put(headers: &mut HeaderMap, names: &[HeaderName; 3], measure: Measure, figure: Figure) {
-    let Figure { whose, per_minute, burst, remaining, reset } = figure;
-    headers.insert(&names[0], burst.into());
-    headers.insert(&names[1], remaining.into());
-    if let Some(reset) = value(format_args!("{}", GoDuration(reset))) {
-        headers.insert(&names[2], reset);
+/// A duration as OpenAI writes it: `6m0s`, `1.5s`, `20ms`, `0s`. What is left of a millisecond counts as a whole one.
+fn go_duration(duration: Duration) -> Text {
+    // Not `as_millis`: numbers of 128 bits take long to divide and to write.
+    let (seconds, rest) = (duration.as_secs(), u64::from(duration.subsec_nanos().div_ceil(1_000_000)));
+    let (seconds, rest) = if rest == 1_000 { (seconds.saturating_add(1), 0) } else { (seconds, rest) };
+    let mut text = Text::default();
+    if seconds == 0 && rest > 0 {
+        text.number(rest).push("ms");
+        return text;
     }
-
-    // One policy for each measure: a tighter one of the same name takes its place.
-    let (unit, seconds) = (measure.name(), reset.as_secs() + u64::from(reset.subsec_nanos() > 0));
-    let window = 60 * u64::from(burst).div_ceil(u64::from(per_minute).max(1)).max(1);
-    let policy = value(format_args!("\"{whose}-{unit}\";q={burst};w={window};qu=\"{unit}\""));
-    let state = value(format_args!("\"{whose}-{unit}\";r={remaining};t={seconds}"));
-    for (name, member) in [(&POLICY, policy), (&STATE, state)] {
-        if let Some(member) = member {
-            replace(headers, name, unit, member);
-        }
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    if hours > 0 {
+        text.number(hours).push("h");
     }
-}
-
-/// Adds a member to a list of which each has a header of its own, in the place of the one for the same measure.
-fn replace(headers: &mut HeaderMap, name: &HeaderName, measure: &str, member: HeaderValue) {
-    let is_of_measure = |value: &HeaderValue| {
-        let policy = value.to_str().ok().and_then(|value| value.strip_prefix('"')?.split_once('"'));
-        policy.is_some_and(|(policy, _)| policy.ends_with(measure))
-    };
-    if headers.get_all(name).iter().any(is_of_measure) {
-        let all = headers.get_all(name).iter();
-        let others: Vec<HeaderValue> = all.filter(|value| !is_of_measure(value)).cloned().collect();
-        headers.remove(name);
-        for value in others {
-            headers.append(name, value);
+    if hours > 0 || minutes > 0 {
+        text.number(minutes).push("m");
+    }
+    text.number(seconds % 60);
+    if rest > 0 {
+        text.push(".");
+        for (digit, smaller) in [(rest / 100, rest % 100), (rest / 10 % 10, rest % 10), (rest % 10, 0)] {
+            text.number(digit);
+            if smaller == 0 {
+                break;
+            }
         }
     }
-    headers.append(name, member);
-}
-
-/// The text as a header's value, written where it costs no memory of its own; `None` for a text that is far too long for
-/// figures and names of kinds.
-fn value(text: fmt::Arguments<'_>) -> Option<HeaderValue> {
-    let mut buffer = [0; 160];
-    let mut rest = &mut buffer[..];
-    rest.write_fmt(text).ok()?;
-    let left = rest.len();
-    HeaderValue::from_bytes(&buffer[..buffer.len() - left]).ok()
-}
-
-fn number(value: Option<&HeaderValue>) -> Option<u64> {
-    value?.to_str().ok()?.parse().ok()
-}
-
-/// A duration as OpenAI writes it: `6m0s`, `1.5s`, `20ms`, `0s`.
-struct GoDuration(Duration);
-
-impl fmt::Display for GoDuration {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not `as_millis`: numbers of 128 bits take long to divide and to write.
-        let (seconds, rest) = (self.0.as_secs(), self.0.subsec_nanos().div_ceil(1_000_000));
-        let (seconds, rest) = if rest == 1_000 { (seconds + 1, 0) } else { (seconds, rest) };
-        if seconds == 0 && rest > 0 {
-            return write!(formatter, "{rest}ms");
-        }
-        let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-        if hours > 0 {
-            write!(formatter, "{hours}h")?;
-        }
-        if hours > 0 || minutes > 0 {
-            write!(formatter, "{minutes}m")?;
-        }
-        write!(formatter, "{}", seconds % 60)?;
-        match rest {
-            0 => {}
-            rest if rest % 100 == 0 => write!(formatter, ".{}", rest / 100)?,
-            rest if rest % 10 == 0 => write!(formatter, ".{:02}", rest / 10)?,
-            rest => write!(formatter, ".{rest:03}")?,
-        }
-        formatter.write_str("s")
-    }
+    text.push("s");
+    text
 }
 
 #[cfg(test)]
@@ -182,20 +162,25 @@ mod tests {
         assert_eq!(texts(&headers, "x-ratelimit-limit-requests"), ["60"]);
         assert_eq!(texts(&headers, "x-ratelimit-remaining-tokens"), ["9"]);
         assert_eq!(texts(&headers, "x-ratelimit-reset-requests"), ["1.5s"]);
-        let policies = ["\"key-requests\";q=60;w=60;qu=\"requests\"", "\"team-tokens\";q=60;w=60;qu=\"tokens\""];
-        assert_eq!(texts(&headers, "ratelimit-policy"), policies);
-        assert_eq!(texts(&headers, "ratelimit"), ["\"key-requests\";r=7;t=2", "\"team-tokens\";r=9;t=2"]);
+        let policies = r#""key-requests";q=60;w=60;qu="requests", "team-tokens";q=60;w=60;qu="tokens""#;
+        assert_eq!(texts(&headers, "ratelimit-policy"), [policies]);
+        assert_eq!(texts(&headers, "ratelimit"), [r#""key-requests";r=7;t=2, "team-tokens";r=9;t=2"#]);
         assert_eq!(texts(&headers, "sabir-ratelimit-scope"), ["shared"]);
     }
 
     #[test]
-    fn the_tighter_of_two_stays() {
+    fn the_longest_figures_have_room() {
+        let most =
+            Figure { whose: "everyone", per_minute: 1, burst: u32::MAX, remaining: u64::MAX, reset: Duration::MAX };
         let mut headers = HeaderMap::new();
-        for (whose, remaining) in [("key", 7), ("model", 3), ("everyone", 5)] {
-            write(&Standing { requests: Some(figure(whose, remaining)), ..Standing::default() }, &mut headers);
-        }
-        assert_eq!(texts(&headers, "x-ratelimit-remaining-requests"), ["3"]);
-        assert_eq!(texts(&headers, "ratelimit"), ["\"model-requests\";r=3;t=2"]);
+        write(&Standing { requests: Some(most), tokens: Some(most), shared: false }, &mut headers);
+        let both = [texts(&headers, "ratelimit-policy"), texts(&headers, "ratelimit")].concat();
+        assert!(both[0].ends_with("qu=\"tokens\"") && both[1].ends_with(&format!(";t={}", u64::MAX)), "{both:?}");
+        assert!(texts(&headers, "x-ratelimit-reset-tokens")[0].ends_with('s'));
+    }
+
+    fn written(duration: Duration) -> String {
+        String::from_utf8(go_duration(duration).as_bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -209,11 +194,11 @@ mod tests {
             (360_000, "6m0s"),
             (3_600_500, "1h0m0.5s"),
         ] {
-            assert_eq!(GoDuration(Duration::from_millis(millis)).to_string(), text);
+            assert_eq!(written(Duration::from_millis(millis)), text);
         }
         // What is left of a millisecond counts as a whole one.
         for (nanos, text) in [(1, "1ms"), (999_000_001, "1s"), (1_999_999_999, "2s")] {
-            assert_eq!(GoDuration(Duration::from_nanos(nanos)).to_string(), text);
+            assert_eq!(written(Duration::from_nanos(nanos)), text);
         }
     }
 }

@@ -26,9 +26,9 @@ pub(super) struct Part {
 }
 
 impl Hold {
-    /// Nothing yet.
-    pub(super) fn empty(limiter: Limiter) -> Self {
-        Self { limiter, parts: Vec::new(), standing: Standing::default() }
+    /// Nothing yet, with room for so many parts.
+    pub(super) fn empty(limiter: Limiter, parts: usize) -> Self {
+        Self { limiter, parts: Vec::with_capacity(parts), standing: Standing::default() }
     }
 
     pub(super) fn add(&mut self, part: Part, standing: Standing) {

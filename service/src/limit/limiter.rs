@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::account::{Account, Attempt};
 use super::accounts::Accounts;
 use super::bucket::Mode;
+use super::call::CallLimits;
 use super::hold::{Hold, Part};
 use super::leaser::{Leaser, Presence};
 use super::refusal::{Cause, Refusal};
@@ -27,6 +28,17 @@ pub(crate) struct Want {
     /// Whether it takes a place among the calls that are open at once.
     pub(crate) place: bool,
 }
+
+/// An account with the rule that holds for it.
+#[derive(Debug)]
+pub(super) struct Ruled {
+    account: Arc<Account>,
+    rule: Rule,
+}
+
+/// Which of the accounts has asked for the database's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked(usize);
 
 /// Holds callers to their limits. Clones share everything.
 #[derive(Debug, Clone)]
@@ -49,31 +61,56 @@ impl Limiter {
         Self(Arc::new(Shared { rules, accounts, leaser, patience, began: Instant::now() }))
     }
 
-    /// Limits nobody.
-    #[cfg(test)]
-    pub(crate) fn none() -> Self {
-        Self::new(Arc::default(), 1, None, Duration::ZERO)
+    /// The limits that hold for a call of these subjects; `None` if nothing about it is limited.
+    pub(super) fn call(&self, subjects: &[Subject]) -> Option<CallLimits> {
+        let models = self.rules().limit_models();
+        let accounts = self.accounts_of(subjects);
+        (models || !accounts.is_empty()).then(|| CallLimits::new(self.clone(), accounts, models))
     }
 
-    /// Takes from the account of each subject that is limited in something wanted.
+    /// The accounts of those of the subjects that are limited in anything.
+    pub(super) fn accounts_of(&self, subjects: &[Subject]) -> Vec<Ruled> {
+        let rules = self.rules();
+        let limited = |subject: &Subject| {
+            let rule = rules.of(subject)?;
+            Some(Ruled { account: self.0.accounts.get(subject, || self.now()), rule })
+        };
+        subjects.iter().filter_map(limited).collect()
+    }
+
+    /// Takes from each account that is limited in something wanted, if that can be said at once.
+    ///
+    /// # Errors
+    /// Nothing is taken, and the database has to be asked first: go on with [`Limiter::wait`].
+    pub(super) fn take_now(&self, accounts: &[Ruled], want: Want) -> Result<Result<Hold, Refusal>, Asked> {
+        let mut hold = Hold::empty(self.clone(), accounts.len());
+        let (now, presence) = (self.now(), self.presence());
+        let mode = if self.0.leaser.is_some() && presence == Presence::There { Mode::Leased } else { Mode::Alone };
+        for (number, ruled) in accounts.iter().enumerate().filter(|(_, ruled)| concerns(&ruled.rule, want)) {
+            let open = presence != Presence::Closed;
+            match open.then(|| self.attempt(ruled, want, now, mode, &mut hold)).flatten() {
+                Some(Ok(())) => {}
+                Some(Err(refusal)) => {
+                    hold.undo();
+                    return Ok(Err(refusal));
+                }
+                None => {
+                    hold.undo();
+                    return Err(Asked(number));
+                }
+            }
+        }
+        Ok(Ok(hold))
+    }
+
+    /// Takes from each account that is limited in something wanted, one of which has `asked` already.
     ///
     /// # Errors
     /// The first limit that does not let the call pass; nothing is taken then.
-    pub(crate) async fn admit(
-        &self,
-        subjects: impl IntoIterator<Item = Subject, IntoIter: Send>,
-        want: Want,
-    ) -> Result<Hold, Refusal> {
-        let rules = self.rules();
-        let mut hold = Hold::empty(self.clone());
-        if rules.is_empty() {
-            return Ok(hold);
-        }
-        let now = self.now();
-        for subject in subjects {
-            let Some(rule) = rules.of(&subject).filter(|rule| concerns(rule, want)) else { continue };
-            let account = self.0.accounts.get(&subject, now);
-            if let Err(refusal) = self.take(&account, rule, want, now, &mut hold).await {
+    pub(super) async fn wait(&self, accounts: &[Ruled], want: Want, asked: Asked) -> Result<Hold, Refusal> {
+        let mut hold = Hold::empty(self.clone(), accounts.len());
+        for (number, ruled) in accounts.iter().enumerate().filter(|(_, ruled)| concerns(&ruled.rule, want)) {
+            if let Err(refusal) = self.take(ruled, want, asked == Asked(number), &mut hold).await {
                 hold.undo();
                 return Err(refusal);
             }
@@ -81,15 +118,10 @@ impl Limiter {
         Ok(hold)
     }
 
-    /// Takes from one account. Waits only where the database has to be asked.
-    async fn take(
-        &self,
-        account: &Arc<Account>,
-        rule: Rule,
-        want: Want,
-        mut now: u64,
-        hold: &mut Hold,
-    ) -> Result<(), Refusal> {
+    /// Takes from one account. Waits only where the database has to be asked. Whoever has `asked` does not ask twice: what
+    /// is asked for is what the database is asked for.
+    async fn take(&self, ruled: &Ruled, want: Want, mut asked: bool, hold: &mut Hold) -> Result<(), Refusal> {
+        let account = &ruled.account;
         let mut deadline = None;
         let mut alone = self.0.leaser.is_none();
         loop {
@@ -98,60 +130,55 @@ impl Limiter {
             // Enabled before the attempt, so that an answer between the attempt and the wait is not missed.
             let mut answered = std::pin::pin!(account.answered.notified());
             answered.as_mut().enable();
-            let attempt = if presence == Presence::Closed {
-                Attempt::Ask
-            } else {
-                account.state().attempt(rule, now, want, mode)
-            };
-            match attempt {
-                Attempt::Taken { tokens, place, standing, low } => {
-                    if low {
-                        self.wake(account);
-                    }
-                    let part = Part { account: Arc::clone(account), requests: want.requests, tokens, place };
-                    hold.add(part, named(standing, &account.subject));
-                    return Ok(());
-                }
-                Attempt::Refused { measure, limit, wait, standing } => {
-                    let subject = account.subject.clone();
-                    let cause = match wait {
-                        Some(_) => Cause::Exceeded { subject, measure, limit },
-                        None => Cause::TooLarge { subject, measure, limit, tokens: want.least_tokens },
-                    };
-                    let standing = hold.standing.and(named(standing, &account.subject));
-                    return Err(Refusal { cause, retry_after: wait, standing });
-                }
-                Attempt::Ask => {
-                    self.wake(account);
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.0.patience);
-                    let is_answered =
-                        presence != Presence::Closed && tokio::time::timeout_at(deadline, answered).await.is_ok();
-                    now = self.now();
-                    if is_answered {
-                        continue;
-                    }
-                    // For a call that has waited, a database that is slow is one that is away.
-                    alone = presence != Presence::Closed && self.may_be_open();
-                    if !alone {
-                        return Err(Refusal {
-                            cause: Cause::Away,
-                            retry_after: Some(Duration::from_secs(1)),
-                            standing: hold.standing,
-                        });
-                    }
-                }
+            if !std::mem::take(&mut asked)
+                && presence != Presence::Closed
+                && let Some(taken) = self.attempt(ruled, want, self.now(), mode, hold)
+            {
+                return taken;
             }
+            self.wake(account);
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.0.patience);
+            if presence != Presence::Closed && tokio::time::timeout_at(deadline, answered).await.is_ok() {
+                continue;
+            }
+            // For a call that has waited, a database that is slow is one that is away.
+            alone = presence != Presence::Closed && self.may_be_open();
+            if !alone {
+                let retry_after = Some(Duration::from_secs(1));
+                return Err(Refusal { cause: Cause::Away, retry_after, standing: hold.standing });
+            }
+        }
+    }
+
+    /// Takes from one account; `None` if the database has to be asked first.
+    fn attempt(&self, ruled: &Ruled, want: Want, now: u64, mode: Mode, hold: &mut Hold) -> Option<Result<(), Refusal>> {
+        let Ruled { account, rule } = ruled;
+        let attempt = account.state().attempt(*rule, now, want, mode);
+        match attempt {
+            Attempt::Taken { tokens, place, standing, low } => {
+                if low {
+                    self.wake(account);
+                }
+                let part = Part { account: Arc::clone(account), requests: want.requests, tokens, place };
+                hold.add(part, named(standing, &account.subject));
+                Some(Ok(()))
+            }
+            Attempt::Refused { measure, limit, wait, standing } => {
+                let subject = account.subject.clone();
+                let cause = match wait {
+                    Some(_) => Cause::Exceeded { subject, measure, limit },
+                    None => Cause::TooLarge { subject, measure, limit, tokens: want.least_tokens },
+                };
+                let standing = hold.standing.and(named(standing, &account.subject));
+                Some(Err(Refusal { cause, retry_after: wait, standing }))
+            }
+            Attempt::Ask => None,
         }
     }
 
     /// Whether there is any limit at all.
     pub(crate) fn limits_anybody(&self) -> bool {
         !self.rules().is_empty()
-    }
-
-    /// Whether any model has a limit.
-    pub(crate) fn limits_models(&self) -> bool {
-        self.rules().limit_models()
     }
 
     /// What holds now.

@@ -122,8 +122,17 @@ fn key(number: u128) -> [Subject; 1] {
 
 const ONE: Want = Want { requests: 1, tokens: 0, least_tokens: 0, place: false };
 
+/// A call of these subjects takes what it wants, as the layer has it done.
+async fn take(limiter: &Limiter, subjects: [Subject; 1], want: Want) -> Result<Hold, Refusal> {
+    let call = limiter.call(&subjects).unwrap();
+    match call.take_now(want) {
+        Ok(taken) => taken,
+        Err(asked) => call.wait(want, asked).await,
+    }
+}
+
 async fn passes(limiter: &Limiter) -> bool {
-    limiter.admit(key(7), ONE).await.is_ok()
+    take(limiter, key(7), ONE).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,19 +182,19 @@ async fn open_lets_a_replica_count_for_itself_for_a_while() {
     store.away.store(true, Ordering::Relaxed);
     let mut passed = 0;
     for _ in 0..100 {
-        if let Ok(hold) = limiter.admit(key(8), ONE).await {
+        if let Ok(hold) = take(&limiter, key(8), ONE).await {
             passed += 1;
             assert!(!hold.standing.shared, "it is told who counts");
         }
     }
     assert_eq!(passed, 60, "the limit holds, for this replica");
     tokio::time::sleep(Duration::from_secs(11)).await;
-    let refusal = limiter.admit(key(9), ONE).await.unwrap_err();
+    let refusal = take(&limiter, key(9), ONE).await.unwrap_err();
     assert_eq!(refusal.cause, Cause::Away);
 
     store.away.store(false, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(limiter.admit(key(9), ONE).await.unwrap().standing.shared);
+    assert!(take(&limiter, key(9), ONE).await.unwrap().standing.shared);
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,10 +202,10 @@ async fn closed_refuses_at_once_what_is_limited_and_nothing_else() {
     let store = Scripted::new();
     let limiter = replica(&store, requests(60), None);
     store.away.store(true, Ordering::Relaxed);
-    let refusal = limiter.admit(key(1), ONE).await.unwrap_err();
+    let refusal = take(&limiter, key(1), ONE).await.unwrap_err();
     assert_eq!(refusal.cause, Cause::Away);
     assert!(refusal.retry_after.is_some());
-    assert!(limiter.admit([Subject::Everyone], ONE).await.is_ok(), "there is no limit for everyone");
+    assert!(limiter.call(&[Subject::Everyone]).is_none(), "there is no limit for everyone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,15 +229,15 @@ async fn tokens_beyond_what_was_reserved_are_charged_for_all() {
     let store = Scripted::new();
     let (one, other) = (replica(&store, rule, None), replica(&store, rule, None));
     let want = |tokens| Want { tokens, ..Want::default() };
-    let mut hold = one.admit(key(7), want(100)).await.unwrap();
+    let mut hold = take(&one, key(7), want(100)).await.unwrap();
     hold.settle(950);
     drop(hold);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(other.admit(key(7), want(100)).await.is_err());
-    drop(other.admit(key(7), want(40)).await.unwrap());
+    assert!(take(&other, key(7), want(100)).await.is_err());
+    drop(take(&other, key(7), want(40)).await.unwrap());
     // What was not settled is given back.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(other.admit(key(7), want(40)).await.is_ok());
+    assert!(take(&other, key(7), want(40)).await.is_ok());
 }
 
 #[tokio::test]
@@ -236,7 +245,7 @@ async fn a_flood_of_different_callers_does_not_grow_the_memory() {
     let rules = Arc::new(Rules::new([], each_key(requests(60))));
     let limiter = Limiter::new(rules, 1_000, None, Duration::ZERO);
     for number in 0..50_000 {
-        drop(limiter.admit(key(number), ONE).await.unwrap());
+        drop(take(&limiter, key(number), ONE).await.unwrap());
     }
     assert!(limiter.accounts().len() <= 1_024 + 64, "{}", limiter.accounts().len());
 }
@@ -248,12 +257,12 @@ async fn calls_at_once_are_counted_through_every_drop() {
     let want = Want { place: true, ..Want::default() };
     let mut holds = Vec::new();
     for _ in 0..3 {
-        holds.push(limiter.admit(key(1), want).await.unwrap());
+        holds.push(take(&limiter, key(1), want).await.unwrap());
     }
-    let refusal = limiter.admit(key(1), want).await.unwrap_err();
+    let refusal = take(&limiter, key(1), want).await.unwrap_err();
     assert!(matches!(refusal.cause, Cause::Exceeded { measure: Measure::Concurrent, limit: 3, .. }));
     holds.pop();
-    assert!(limiter.admit(key(1), want).await.is_ok());
+    assert!(take(&limiter, key(1), want).await.is_ok());
 }
 
 /// Not a claim but a figure: `cargo test --release -p sabir cost_of_a_check -- --ignored --nocapture`.
@@ -266,7 +275,7 @@ async fn cost_of_a_check() {
     let want = Want { requests: 1, place: true, ..Want::default() };
     let began = std::time::Instant::now();
     for _ in 0..CALLS {
-        drop(limiter.admit(key(1), want).await.unwrap());
+        drop(take(&limiter, key(1), want).await.unwrap());
     }
     let each = began.elapsed() / CALLS;
     assert!(each < Duration::from_micros(1) || cfg!(debug_assertions), "{each:?}");

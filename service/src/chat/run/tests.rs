@@ -118,13 +118,7 @@ impl Bench {
         let usage = UsageWriter::start(Arc::clone(&rows) as Arc<dyn UsageStore>, BatchConfig::default());
         let provider = Provider::open("script", Arc::new(Script), "");
         let registry = Arc::new(Registry::new(vec![provider], BTreeMap::new(), None));
-        let chat = Chat::new(
-            registry,
-            usage.clone(),
-            Budgets::priced(PRICES),
-            super::TokenLimits::none(),
-            super::CaptureLog::none(),
-        );
+        let chat = Chat::new(registry, usage.clone(), Budgets::priced(PRICES), 0, super::CaptureLog::none());
         Self { chat, usage, rows }
     }
 
