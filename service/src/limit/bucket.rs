@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use super::gcra::{Arrival, Pace};
 
+/// How many ticks' use should lie in a slice, so that neither calls wait nor the database is asked all the time.
+const AHEAD: u64 = 4;
+
 /// After this long without use a slice is given back, in nanoseconds.
 pub(crate) const IDLE: u64 = 10_000_000_000;
 
@@ -65,8 +68,9 @@ struct Slice {
     per_tick: u64,
     /// What the last call took.
     usual: u64,
-    /// What a call is waiting for.
+    /// What a call is waiting for: the most of one, and all of them together.
     need: u64,
+    asked: u64,
     /// Until when there are no `dry_for` cells.
     dry_until: u64,
     dry_for: u64,
@@ -118,6 +122,7 @@ impl Bucket {
             );
         }
         slice.need = slice.need.max(short);
+        slice.asked = slice.asked.saturating_add(cells);
         Taken::Ask
     }
 
@@ -144,12 +149,13 @@ impl Bucket {
         let missing = self.aim(now).saturating_sub(self.slice.cells.unsigned_abs());
         if self.slice.need > 0 {
             let least = std::mem::take(&mut self.slice.need);
-            return Some(Wish::Lease { least, most: least.saturating_add(missing) });
+            let asked = std::mem::take(&mut self.slice.asked).saturating_sub(self.slice.cells.unsigned_abs());
+            return Some(Wish::Lease { least, most: asked.max(least).saturating_add(missing) });
         }
         (self.is_low(now) && missing > 0).then_some(Wish::Lease { least: 1, most: missing })
     }
 
-    /// A period has passed: what is not needed goes back.
+    /// A period has passed: what is not needed goes back. A little more than needed is not worth a question.
     pub(crate) fn tick(&mut self, now: u64) -> Option<Wish> {
         let slice = &mut self.slice;
         slice.per_tick = (slice.per_tick + std::mem::take(&mut slice.spent)).div_ceil(2);
@@ -159,7 +165,7 @@ impl Bucket {
         }
         let aim = i64::try_from(self.aim(now)).unwrap_or(i64::MAX);
         let excess = self.slice.cells.saturating_sub(aim);
-        if excess <= 0 {
+        if excess <= aim {
             return None;
         }
         self.slice.cells = aim;
@@ -217,7 +223,9 @@ impl Bucket {
     /// whoever calls.
     fn aim(&self, now: u64) -> u64 {
         let left = self.arrival.remaining(self.pace, now).saturating_add_signed(self.slice.cells.max(0));
-        self.slice.per_tick.max(self.slice.usual).min(left.min(self.pace.burst().into()) / 4)
+        // What the present tick has seen so far counts too: use that begins at once must not wait for the next tick.
+        let used = self.slice.per_tick.max(self.slice.spent).saturating_mul(AHEAD);
+        used.max(self.slice.usual).min(left.min(self.pace.burst().into()) / 4)
     }
 
     fn is_low(&self, now: u64) -> bool {
@@ -253,7 +261,7 @@ mod tests {
         assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 1 }));
         bucket.leased(SECOND, 1, 1, 600_000_000);
         assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::Yes { low: true });
-        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 1 }), "the next call does not wait");
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 4 }), "the next calls do not wait");
         bucket.leased(SECOND, 1, 1, 1_200_000_000);
         assert_eq!(bucket.tick(2 * SECOND), None);
         assert_eq!(bucket.tick(2 * SECOND + IDLE), Some(Wish::GiveBack(1)));
@@ -267,9 +275,43 @@ mod tests {
         for _ in 0..400 {
             assert!(matches!(bucket.take(SECOND, 1, Mode::Leased), Taken::Yes { .. }));
         }
-        assert_eq!(bucket.tick(SECOND), Some(Wish::GiveBack(400)));
+        assert_eq!(bucket.tick(SECOND), Some(Wish::GiveBack(350)));
         bucket.take(SECOND, 150, Mode::Leased);
         assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 150 }));
+    }
+
+    #[test]
+    fn those_who_ask_at_once_are_served_at_once() {
+        let mut bucket = bucket(1_000_000);
+        for _ in 0..32 {
+            assert_eq!(bucket.take(SECOND, 10, Mode::Leased), Taken::Ask);
+        }
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 10, most: 320 }));
+        bucket.leased(SECOND, 10, 320, 0);
+        assert!((0..32).all(|_| matches!(bucket.take(SECOND, 10, Mode::Leased), Taken::Yes { .. })));
+    }
+
+    #[test]
+    fn calls_that_begin_all_of_a_sudden_ask_seldom() {
+        let mut bucket = bucket(1_000_000);
+        let mut questions = 0;
+        for _ in 0..4_000 {
+            let (mut answer, mut is_low) = (bucket.take(SECOND, 1, Mode::Leased), false);
+            if let Taken::Yes { low } = answer {
+                is_low = low;
+            }
+            if is_low || answer == Taken::Ask {
+                if let Some(Wish::Lease { least, most }) = bucket.wish(SECOND) {
+                    questions += 1;
+                    bucket.leased(SECOND, least, most, 0);
+                }
+                if answer == Taken::Ask {
+                    answer = bucket.take(SECOND, 1, Mode::Leased);
+                }
+            }
+            assert!(matches!(answer, Taken::Yes { .. }));
+        }
+        assert!(questions < 20, "{questions}");
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(crate) enum Placed {
 /// that another replica lacks.
 const MANY: u32 = 8;
 
+/// What part of all places a replica may hold that it does not need.
+const SPARE: u32 = 16;
+
 /// How long the most that were taken at once stay leased, in nanoseconds; up to twice as long, since it is looked at
 /// from one such time to the next.
 const KEPT: u64 = 1_000_000_000;
@@ -95,7 +98,10 @@ impl Slots {
             self.peaks = [self.in_use, self.peaks[0]];
         }
         let wanted = self.wanted(now);
-        if wanted >= self.held {
+        // A few more than are needed, of many, are not worth a question.
+        let idle = now.saturating_sub(self.used_at) > IDLE;
+        let spare = if idle { 0 } else { self.limit / SPARE };
+        if self.held <= wanted.saturating_add(spare) {
             return None;
         }
         self.held = wanted;
@@ -131,11 +137,11 @@ impl Slots {
         needed.max(lately.saturating_add(self.ahead(now))).min(self.limit)
     }
 
-    /// How many are leased ahead of need while there are calls: a quarter of what is needed, and little of the limit, so
-    /// that no replica keeps from others what it may not need.
+    /// How many are leased ahead of need while there are calls: a quarter of what is needed, or a few, and little of the
+    /// limit, so that no replica keeps from others what it may not need.
     fn ahead(&self, now: u64) -> u32 {
         let recent = now.saturating_sub(self.used_at) <= IDLE;
-        if self.limit < MANY || !recent { 0 } else { (self.in_use / 4).min(self.limit / 16).max(1) }
+        if self.limit < MANY || !recent { 0 } else { (self.in_use / 4).max(4).min(self.limit / SPARE).max(1) }
     }
 }
 
