@@ -17,7 +17,7 @@ pub(super) enum When {
     Always,
     /// Where there is a request body.
     Body,
-    /// Where callers must say who they are.
+    /// Where callers must say who they are, in whatever way.
     Secured,
 }
 
