@@ -73,10 +73,13 @@ pub(crate) fn nanos(dollars: &str) -> Option<i64> {
 /// Nano-dollars as an amount of dollars, exactly: [`nanos`] the other way, with two digits after the point at least.
 pub(crate) fn dollars(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
-    let (whole, part) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
-    let part = format!("{part:09}");
-    let kept = part.trim_end_matches('0').len().max(2);
-    format!("{sign}{whole}.{}", &part[..kept])
+    let (whole, mut part) = (nanos.unsigned_abs() / 1_000_000_000, nanos.unsigned_abs() % 1_000_000_000);
+    let mut digits = 9;
+    while digits > 2 && part.is_multiple_of(10) {
+        part /= 10;
+        digits -= 1;
+    }
+    format!("{sign}{whole}.{part:0digits$}")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) const BUDGET_WARNING: &str = "sabir-budget-warning";
 pub(super) fn add(headers: &mut MetadataMap, standing: Option<Standing>, unpriced: bool) {
     let mut insert = |name: &'static str, text: String| {
         // Digits and plain letters are always a header's value.
-        if let Ok(value) = text.parse() {
+        if let Ok(value) = text.try_into() {
             headers.insert(name, value);
         }
     };

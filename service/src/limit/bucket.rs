@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::gcra::{Arrival, Pace};
 
 /// How many ticks' use should lie in a slice, so that neither calls wait nor the database is asked all the time.
-const AHEAD: u64 = 4;
+const AHEAD: u64 = 8;
 
 /// After this long without use a slice is given back, in nanoseconds.
 pub(crate) const IDLE: u64 = 10_000_000_000;
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 1 }));
         bucket.leased(SECOND, 1, 1, 600_000_000);
         assert_eq!(bucket.take(SECOND, 1, Mode::Leased), Taken::Yes { low: true });
-        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 4 }), "the next calls do not wait");
+        assert_eq!(bucket.wish(SECOND), Some(Wish::Lease { least: 1, most: 8 }), "the next calls do not wait");
         bucket.leased(SECOND, 1, 1, 1_200_000_000);
         assert_eq!(bucket.tick(2 * SECOND), None);
         assert_eq!(bucket.tick(2 * SECOND + IDLE), Some(Wish::GiveBack(1)));

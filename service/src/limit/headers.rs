@@ -44,7 +44,7 @@ pub(super) fn write(standing: &Standing, headers: &mut HeaderMap) {
     if standing.is_empty() {
         return;
     }
-    let (mut policy, mut state) = (Text::default(), Text::default());
+    let (mut policy, mut state) = (Text::<160>::new(), Text::<160>::new());
     for (measure, figure, names) in
         [(Measure::Requests, standing.requests, &REQUESTS), (Measure::Tokens, standing.tokens, &TOKENS)]
     {
@@ -68,7 +68,7 @@ pub(super) fn write(standing: &Standing, headers: &mut HeaderMap) {
     headers.insert(&SCOPE, HeaderValue::from_static(scope));
 }
 
-fn put(headers: &mut HeaderMap, name: &'static HeaderName, text: &Text) {
+fn put<const ROOM: usize>(headers: &mut HeaderMap, name: &'static HeaderName, text: &Text<ROOM>) {
     // Figures and names of kinds are always a header's value.
     if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
         headers.insert(name, value);
@@ -77,18 +77,16 @@ fn put(headers: &mut HeaderMap, name: &'static HeaderName, text: &Text) {
 
 /// A short text, written where it costs no memory of its own: these are written for every call.
 #[derive(Debug)]
-struct Text {
-    bytes: [u8; 256],
+struct Text<const ROOM: usize> {
+    bytes: [u8; ROOM],
     length: usize,
 }
 
-impl Default for Text {
-    fn default() -> Self {
-        Self { bytes: [0; 256], length: 0 }
+impl<const ROOM: usize> Text<ROOM> {
+    fn new() -> Self {
+        Self { bytes: [0; ROOM], length: 0 }
     }
-}
 
-impl Text {
     /// Appends; what goes beyond the room, which no figures and names of kinds do, is cut.
     fn push(&mut self, text: &str) -> &mut Self {
         let room = &mut self.bytes[self.length..];
@@ -112,11 +110,11 @@ impl Text {
 }
 
 /// A duration as OpenAI writes it: `6m0s`, `1.5s`, `20ms`, `0s`. What is left of a millisecond counts as a whole one.
-fn go_duration(duration: Duration) -> Text {
+fn go_duration(duration: Duration) -> Text<40> {
     // Not `as_millis`: numbers of 128 bits take long to divide and to write.
     let (seconds, rest) = (duration.as_secs(), u64::from(duration.subsec_nanos().div_ceil(1_000_000)));
     let (seconds, rest) = if rest == 1_000 { (seconds.saturating_add(1), 0) } else { (seconds, rest) };
-    let mut text = Text::default();
+    let mut text = Text::new();
     if seconds == 0 && rest > 0 {
         text.number(rest).push("ms");
         return text;

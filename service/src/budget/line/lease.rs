@@ -10,6 +10,10 @@ use crate::budget::account::Account;
 /// How often spending is reported, and what is not needed given back, while there are calls.
 const FLUSH: Duration = Duration::from_millis(250);
 
+/// How often that is while so much is left that nobody waits for it: more than so many times what is held here.
+const UNHURRIED: Duration = Duration::from_secs(1);
+const PLENTY: i64 = 64;
+
 /// After how long without a call everything is given back.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -110,10 +114,12 @@ impl Lease {
             || self.account.reserved() != self.reported_reserved
             || self.unanswered;
         let unused = self.account.free() > 0 && now.saturating_duration_since(self.used_at) >= IDLE;
+        let held = self.account.free().saturating_add(self.account.reserved());
+        let flush = if self.room / PLENTY > held { UNHURRIED } else { FLUSH };
         // What others hold is not asked for without pause, and what is there is.
         waiting && self.to_be_had() >= needs
             || (waiting || self.is_low()) && since >= PAUSE
-            || (news || unused) && since >= FLUSH
+            || (news || unused) && since >= flush
             || self.account.is_open() && since >= keep / 3
     }
 

@@ -117,16 +117,16 @@ fn what_is_there_and_cannot_be_had_in_time_is_not_called_spent() {
 
 #[test]
 fn the_first_call_waits_and_those_after_it_do_not() {
-    let (line, mut books, now) = (line(1_000_000), Books::new(1_000_000), Instant::now());
+    let (line, mut books, now) = (line(10_000), Books::new(10_000), Instant::now());
     let first = waits(&line, 100, now);
     assert!(line.is_pressing());
     assert_eq!(books.keep(&line, now), 1);
     let mut first = granted(first);
     let second = holds(&line, 100, now);
-    assert_eq!(line.standing().remaining_nanos, 1_000_000 - 200);
+    assert_eq!(line.standing().remaining_nanos, 10_000 - 200);
     first.cost = 30;
     drop((first, second));
-    assert_eq!(line.standing().remaining_nanos, 1_000_000 - 30, "a reservation that is dropped costs nothing");
+    assert_eq!(line.standing().remaining_nanos, 10_000 - 30, "a reservation that is dropped costs nothing");
     // Nothing is reported in a hurry, and everything a little later.
     assert_eq!(books.keep(&line, now), 0);
     assert_eq!(books.keep(&line, now + Duration::from_millis(300)), 1);
@@ -135,6 +135,19 @@ fn the_first_call_waits_and_those_after_it_do_not() {
     assert_eq!(books.keep(&line, now + Duration::from_secs(2)), 1);
     assert_eq!(books.period, PeriodBook { committed_nanos: 30, spent_nanos: 30 }, "and given back when none come");
     assert_eq!(books.keep(&line, now + Duration::from_secs(60)), 0, "who holds nothing says nothing");
+}
+
+#[test]
+fn nobody_waits_for_news_while_there_is_plenty() {
+    let (line, mut books, now) = (line(1_000_000), Books::new(1_000_000), Instant::now());
+    let first = waits(&line, 100, now);
+    books.keep(&line, now);
+    granted(first).cost = 30;
+    let later = |millis| now + Duration::from_millis(millis);
+    drop(holds(&line, 10, later(900)));
+    assert_eq!(books.keep(&line, later(900)), 0);
+    assert_eq!(books.keep(&line, later(1_000)), 1);
+    assert_eq!(books.period.spent_nanos, 30);
 }
 
 #[test]
