@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::support::http::http1;
 use crate::support::identity::{Registrar, required};
-use crate::support::{Call, Protocol, Server, Upstream};
+use crate::support::{Call, DatabaseKind, Protocol, Server, Upstream};
 
 /// The password of every user of these tests.
 pub(crate) const PASSWORD: &str = "correct horse battery staple & 100% =more?";
@@ -47,9 +47,14 @@ fn password_hash() -> String {
 
 /// A server that wants to know who calls, with a user `alice` who may chat and list models.
 pub(crate) async fn world(lines: &str) -> (Upstream, Server, Registrar) {
+    world_on(DatabaseKind::Sqlite, lines).await
+}
+
+/// The same with a database of this kind.
+async fn world_on(database: DatabaseKind, lines: &str) -> (Upstream, Server, Registrar) {
     let upstream = Upstream::start();
     let config = format!("{}{}{lines}", Server::config_for(&upstream.base_url()), required());
-    let server = Server::start(&config).await;
+    let server = Server::start_on(database, &config).await;
     let registrar = Registrar::of(&server).await;
     registrar.user("alice", |user| user.password_hash = Some(password_hash())).await;
     (upstream, server, registrar)

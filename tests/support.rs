@@ -3,6 +3,7 @@
 //! written and read by hand, by hyper, or by the generated gRPC client.
 
 pub(crate) mod call;
+pub(crate) mod databases;
 pub(crate) mod http;
 pub(crate) mod identity;
 pub(crate) mod postgres;
@@ -16,6 +17,7 @@ pub(crate) mod upstream;
 use std::{future::Future, time::Duration};
 
 pub(crate) use call::Call;
+pub(crate) use databases::DatabaseKind;
 pub(crate) use protocol::{Event, Failure, Protocol};
 pub(crate) use server::Server;
 pub(crate) use upstream::{Ending, Upstream, script};
@@ -33,7 +35,12 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// A server with one provider, `scripted`, which is also where names without a provider go.
 pub(crate) async fn world() -> (Upstream, Server) {
+    world_on(DatabaseKind::Sqlite).await
+}
+
+/// The same with a database of this kind.
+pub(crate) async fn world_on(database: DatabaseKind) -> (Upstream, Server) {
     let upstream = Upstream::start();
-    let server = Server::start(&Server::config_for(&upstream.base_url())).await;
+    let server = Server::start_on(database, &Server::config_for(&upstream.base_url())).await;
     (upstream, server)
 }

@@ -11,9 +11,9 @@ use sabir_store::{Operation, Outcome, TokenSource, UsageRow, unix_micros};
 use serde_json::json;
 
 use crate::support::{
-    Call, Protocol, script,
+    Call, DatabaseKind, Protocol, script,
     upstream::{Reply, Step},
-    world,
+    world, world_on,
 };
 
 /// What is looked at in a row besides the names.
@@ -23,79 +23,87 @@ fn figures(row: &UsageRow) -> (Outcome, i32, TokenSource, u32, u32) {
 
 #[tokio::test]
 async fn a_complete_call_leaves_a_complete_row() {
-    let (_upstream, server) = world().await;
-    let before = unix_micros(SystemTime::now());
-    let call = Call::say("scripted/echo", "Hi there");
-    for protocol in Protocol::ALL {
-        protocol.unary(server.address(), &call).await.unwrap();
-        // The caller does not ask for usage here; the row has it all the same.
-        protocol.stream_all(server.address(), &call).await.assert_complete(protocol);
-    }
-    let after = unix_micros(SystemTime::now());
-    let rows = server.usage_rows(6).await;
-    for (number, row) in rows.iter().enumerate() {
-        let protocol = Protocol::ALL[number / 2];
-        let streamed = number % 2 == 1;
-        assert_eq!(
-            (row.protocol, row.streamed, row.operation),
-            (protocol.stored(), streamed, Operation::Chat),
-            "{row:?}"
-        );
-        assert_eq!(figures(row), (Outcome::Complete, 0, TokenSource::Reported, 11, 7), "{row:?}");
-        assert_eq!((row.cached_tokens, row.reasoning_tokens), (3, 2), "{row:?}");
-        assert_eq!(&*row.model_asked, "scripted/echo");
-        assert_eq!((row.model_used.as_deref(), row.provider.as_deref()), (Some("echo"), Some("scripted")), "{row:?}");
-        assert!((before..=after).contains(&row.started_at_micros), "{row:?}");
-        assert!(row.latency_micros > 0 && row.latency_micros < after - before, "{row:?}");
-        assert_eq!(row.first_token_micros.is_some(), streamed, "{row:?}");
-        assert!(row.first_token_micros.is_none_or(|first| first > 0 && first <= row.latency_micros), "{row:?}");
+    for database in DatabaseKind::ALL {
+        let (_upstream, server) = world_on(database).await;
+        let before = unix_micros(SystemTime::now());
+        let call = Call::say("scripted/echo", "Hi there");
+        for protocol in Protocol::ALL {
+            protocol.unary(server.address(), &call).await.unwrap();
+            // The caller does not ask for usage here; the row has it all the same.
+            protocol.stream_all(server.address(), &call).await.assert_complete(protocol);
+        }
+        let after = unix_micros(SystemTime::now());
+        let rows = server.usage_rows(6).await;
+        for (number, row) in rows.iter().enumerate() {
+            let protocol = Protocol::ALL[number / 2];
+            let streamed = number % 2 == 1;
+            assert_eq!(
+                (row.protocol, row.streamed, row.operation),
+                (protocol.stored(), streamed, Operation::Chat),
+                "{row:?}"
+            );
+            assert_eq!(figures(row), (Outcome::Complete, 0, TokenSource::Reported, 11, 7), "{row:?}");
+            assert_eq!((row.cached_tokens, row.reasoning_tokens), (3, 2), "{row:?}");
+            assert_eq!(&*row.model_asked, "scripted/echo");
+            assert_eq!(
+                (row.model_used.as_deref(), row.provider.as_deref()),
+                (Some("echo"), Some("scripted")),
+                "{row:?}"
+            );
+            assert!((before..=after).contains(&row.started_at_micros), "{row:?}");
+            assert!(row.latency_micros > 0 && row.latency_micros < after - before, "{row:?}");
+            assert_eq!(row.first_token_micros.is_some(), streamed, "{row:?}");
+            assert!(row.first_token_micros.is_none_or(|first| first > 0 && first <= row.latency_micros), "{row:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn every_way_to_end_has_its_row() {
-    let (upstream, server) = world().await;
-    for (model, finish_reason) in [("length", "length"), ("tools", "tool_calls"), ("filtered", "content_filter")] {
-        upstream.script(model, move |request| {
-            if request.stream() {
-                let mut steps = vec![script::chunk(request, json!({"role": "assistant", "content": "some"}), None)];
-                steps.extend(script::ending(request, finish_reason));
-                return Reply::events(steps);
-            }
-            Reply::json(
-                200,
-                &script::completion(request, json!({"role": "assistant", "content": "some"}), finish_reason),
-            )
-        });
-    }
-    upstream.script("cut", script::cut_mid_event());
-    upstream.script("broken", script::failing(500, "server_error", None, "The engine broke"));
-    upstream.script("busy", script::rate_limited(1));
-    upstream.script("silent", script::silent());
-    let unavailable = 14;
-    let cases = [
-        ("scripted/length", Outcome::Length, 0, TokenSource::Reported),
-        ("scripted/tools", Outcome::ToolCalls, 0, TokenSource::Reported),
-        ("scripted/filtered", Outcome::Filtered, 0, TokenSource::Reported),
-        ("scripted/cut", Outcome::UpstreamLost, unavailable, TokenSource::Partial),
-        ("scripted/broken", Outcome::UpstreamRefused, 13, TokenSource::None),
-        ("scripted/busy", Outcome::UpstreamRefused, 8, TokenSource::None),
-        ("scripted/silent", Outcome::Deadline, 4, TokenSource::Partial),
-        ("nobody/nothing", Outcome::Rejected, 5, TokenSource::None),
-    ];
-    for protocol in Protocol::ALL {
-        for (model, ..) in cases {
-            let call = Call::say(model, "Hi").within(Duration::from_millis(400));
-            drop(protocol.stream_all(server.address(), &call).await);
+    for database in DatabaseKind::ALL {
+        let (upstream, server) = world_on(database).await;
+        for (model, finish_reason) in [("length", "length"), ("tools", "tool_calls"), ("filtered", "content_filter")] {
+            upstream.script(model, move |request| {
+                if request.stream() {
+                    let mut steps = vec![script::chunk(request, json!({"role": "assistant", "content": "some"}), None)];
+                    steps.extend(script::ending(request, finish_reason));
+                    return Reply::events(steps);
+                }
+                Reply::json(
+                    200,
+                    &script::completion(request, json!({"role": "assistant", "content": "some"}), finish_reason),
+                )
+            });
         }
-    }
-    let rows = server.usage_rows(cases.len() * 3).await;
-    for (number, row) in rows.iter().enumerate() {
-        let (model, outcome, code, source) = cases[number % cases.len()];
-        let protocol = Protocol::ALL[number / cases.len()];
-        assert_eq!((&*row.model_asked, row.protocol), (model, protocol.stored()), "{row:?}");
-        assert_eq!((row.outcome, row.grpc_code, row.token_source), (outcome, code, source), "{row:?}");
-        assert_eq!(row.provider.as_deref(), (outcome != Outcome::Rejected).then_some("scripted"), "{row:?}");
+        upstream.script("cut", script::cut_mid_event());
+        upstream.script("broken", script::failing(500, "server_error", None, "The engine broke"));
+        upstream.script("busy", script::rate_limited(1));
+        upstream.script("silent", script::silent());
+        let unavailable = 14;
+        let cases = [
+            ("scripted/length", Outcome::Length, 0, TokenSource::Reported),
+            ("scripted/tools", Outcome::ToolCalls, 0, TokenSource::Reported),
+            ("scripted/filtered", Outcome::Filtered, 0, TokenSource::Reported),
+            ("scripted/cut", Outcome::UpstreamLost, unavailable, TokenSource::Partial),
+            ("scripted/broken", Outcome::UpstreamRefused, 13, TokenSource::None),
+            ("scripted/busy", Outcome::UpstreamRefused, 8, TokenSource::None),
+            ("scripted/silent", Outcome::Deadline, 4, TokenSource::Partial),
+            ("nobody/nothing", Outcome::Rejected, 5, TokenSource::None),
+        ];
+        for protocol in Protocol::ALL {
+            for (model, ..) in cases {
+                let call = Call::say(model, "Hi").within(Duration::from_millis(400));
+                drop(protocol.stream_all(server.address(), &call).await);
+            }
+        }
+        let rows = server.usage_rows(cases.len() * 3).await;
+        for (number, row) in rows.iter().enumerate() {
+            let (model, outcome, code, source) = cases[number % cases.len()];
+            let protocol = Protocol::ALL[number / cases.len()];
+            assert_eq!((&*row.model_asked, row.protocol), (model, protocol.stored()), "{row:?}");
+            assert_eq!((row.outcome, row.grpc_code, row.token_source), (outcome, code, source), "{row:?}");
+            assert_eq!(row.provider.as_deref(), (outcome != Outcome::Rejected).then_some("scripted"), "{row:?}");
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::{INVALID, PASSWORD, WITHIN, code, let_in, refused, renew, sign_in, text, world};
+use super::{INVALID, PASSWORD, WITHIN, code, let_in, refused, renew, sign_in, text, world_on};
 use crate::support::http::http1;
-use crate::support::{Protocol, Server};
+use crate::support::{DatabaseKind, Protocol, Server};
 
 /// An administrative act over REST, which has to succeed.
 async fn done(server: &Server, key: &str, method: &str, path: &str, body: Value) -> Value {
@@ -23,60 +23,64 @@ async fn done(server: &Server, key: &str, method: &str, path: &str, body: Value)
 
 #[tokio::test]
 async fn a_new_password_and_a_disabled_user_end_every_sign_in() {
-    let (_upstream, server, registrar) = world("").await;
-    let admin = registrar.key_for(&["admin"]).await;
-    let users = users_of(&server, &admin).await;
-    let id = users["users"][0]["id"].as_str().unwrap().to_owned();
-    let path = format!("/v1/admin/users/{id}");
-    let another = "another battery for a horse";
-    server.keep_secret(another);
+    for database in DatabaseKind::ALL {
+        let (_upstream, server, registrar) = world_on(database, "").await;
+        let admin = registrar.key_for(&["admin"]).await;
+        let users = users_of(&server, &admin).await;
+        let id = users["users"][0]["id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/admin/users/{id}");
+        let another = "another battery for a horse";
+        server.keep_secret(another);
 
-    // A change that is none of these ends nothing.
-    let sessions = [sign_in(&server, "alice", PASSWORD).await, sign_in(&server, "alice", PASSWORD).await];
-    done(&server, &admin, "PATCH", &path, json!({"scopes": ["chat"]})).await;
-    let renewed = renew(&server, text(&sessions[0], "refresh_token")).await;
-    assert_eq!(renewed.status, 200, "{renewed:?}");
-    let_in(&server, text(&renewed, "access_token")).await;
+        // A change that is none of these ends nothing.
+        let sessions = [sign_in(&server, "alice", PASSWORD).await, sign_in(&server, "alice", PASSWORD).await];
+        done(&server, &admin, "PATCH", &path, json!({"scopes": ["chat"]})).await;
+        let renewed = renew(&server, text(&sessions[0], "refresh_token")).await;
+        assert_eq!(renewed.status, 200, "{renewed:?}");
+        let_in(&server, text(&renewed, "access_token")).await;
 
-    done(&server, &admin, "POST", &format!("{path}/password"), json!({"password": another})).await;
-    ended(&server, text(&renewed, "refresh_token"), text(&renewed, "access_token"), "a new password").await;
-    ended(&server, text(&sessions[1], "refresh_token"), text(&sessions[1], "access_token"), "a new password").await;
-    let session = sign_in(&server, "alice", another).await;
-    let_in(&server, text(&session, "access_token")).await;
+        done(&server, &admin, "POST", &format!("{path}/password"), json!({"password": another})).await;
+        ended(&server, text(&renewed, "refresh_token"), text(&renewed, "access_token"), "a new password").await;
+        ended(&server, text(&sessions[1], "refresh_token"), text(&sessions[1], "access_token"), "a new password").await;
+        let session = sign_in(&server, "alice", another).await;
+        let_in(&server, text(&session, "access_token")).await;
 
-    done(&server, &admin, "PATCH", &path, json!({"disabled": true})).await;
-    let (refresh_token, access_token) = (text(&session, "refresh_token"), text(&session, "access_token"));
-    ended(&server, refresh_token, access_token, "disabled").await;
-    done(&server, &admin, "PATCH", &path, json!({"disabled": false})).await;
-    let session = sign_in(&server, "alice", another).await;
-    let_in(&server, text(&session, "access_token")).await;
-    ended(&server, refresh_token, access_token, "active again").await;
+        done(&server, &admin, "PATCH", &path, json!({"disabled": true})).await;
+        let (refresh_token, access_token) = (text(&session, "refresh_token"), text(&session, "access_token"));
+        ended(&server, refresh_token, access_token, "disabled").await;
+        done(&server, &admin, "PATCH", &path, json!({"disabled": false})).await;
+        let session = sign_in(&server, "alice", another).await;
+        let_in(&server, text(&session, "access_token")).await;
+        ended(&server, refresh_token, access_token, "active again").await;
+    }
 }
 
 #[tokio::test]
 async fn changes_of_different_members_at_once_are_all_kept() {
-    let (_upstream, server, registrar) = world("").await;
-    let admin = registrar.key_for(&["admin"]).await;
-    let id = users_of(&server, &admin).await["users"][0]["id"].as_str().unwrap().to_owned();
-    let team = registrar.team("harbour", |_| ()).await.id.to_string();
-    let (user, group) = (format!("/v1/admin/users/{id}"), format!("/v1/admin/teams/{team}"));
-    for round in 0..20 {
-        let (disabled, name) = (round % 2 == 0, format!("name {round}"));
-        let scopes = if disabled { json!(["chat"]) } else { json!(["models.read"]) };
-        let models = if disabled { json!(["a/*"]) } else { json!(["b/*"]) };
-        let change = |path, body| done(&server, &admin, "PATCH", path, body);
-        tokio::join!(
-            change(&user, json!({"name": name})),
-            change(&user, json!({"disabled": disabled})),
-            change(&user, json!({"scopes": scopes})),
-            change(&group, json!({"name": name})),
-            change(&group, json!({"disabled": disabled})),
-            change(&group, json!({"models": models})),
-        );
-        for (path, member, value) in [(&user, "scopes", &scopes), (&group, "models", &models)] {
-            let is = fetched(&server, &admin, path).await;
-            let seen = (&is["name"], &is["disabled"], &is[member]);
-            assert_eq!(seen, (&json!(name), &json!(disabled), value), "{path}");
+    for database in DatabaseKind::ALL {
+        let (_upstream, server, registrar) = world_on(database, "").await;
+        let admin = registrar.key_for(&["admin"]).await;
+        let id = users_of(&server, &admin).await["users"][0]["id"].as_str().unwrap().to_owned();
+        let team = registrar.team("harbour", |_| ()).await.id.to_string();
+        let (user, group) = (format!("/v1/admin/users/{id}"), format!("/v1/admin/teams/{team}"));
+        for round in 0..20 {
+            let (disabled, name) = (round % 2 == 0, format!("name {round}"));
+            let scopes = if disabled { json!(["chat"]) } else { json!(["models.read"]) };
+            let models = if disabled { json!(["a/*"]) } else { json!(["b/*"]) };
+            let change = |path, body| done(&server, &admin, "PATCH", path, body);
+            tokio::join!(
+                change(&user, json!({"name": name})),
+                change(&user, json!({"disabled": disabled})),
+                change(&user, json!({"scopes": scopes})),
+                change(&group, json!({"name": name})),
+                change(&group, json!({"disabled": disabled})),
+                change(&group, json!({"models": models})),
+            );
+            for (path, member, value) in [(&user, "scopes", &scopes), (&group, "models", &models)] {
+                let is = fetched(&server, &admin, path).await;
+                let seen = (&is["name"], &is["disabled"], &is[member]);
+                assert_eq!(seen, (&json!(name), &json!(disabled), value), "{path}");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use sabir_store::{
 };
 use uuid::Uuid;
 
-use super::Server;
+use super::{Server, databases};
 
 /// What the servers of these tests hash keys with.
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -29,12 +29,12 @@ pub(crate) struct Registrar {
 impl Registrar {
     /// Opens the database of a server, which has made it.
     pub(crate) async fn of(server: &Server) -> Self {
-        Self { store: Box::new(sabir_store_sqlite::open(&server.database(), Default::default()).await.unwrap()) }
+        Self::at(&server.database()).await
     }
 
-    /// Opens a Postgres by its URL, which a server may be using.
+    /// Opens a database by its URL, which a server may be using.
     pub(crate) async fn at(url: &str) -> Self {
-        Self { store: Box::new(sabir_store_postgres::open(url, Default::default()).await.unwrap()) }
+        Self { store: databases::open(url).await }
     }
 
     /// Adds a key that may chat and list models, changed in this way.

@@ -12,12 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sabir_store::{UsageFilter, UsageRow, UsageStore};
-use sabir_store_sqlite::SqliteStore;
+use sabir_store::{Store, UsageFilter, UsageRow};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{PATIENCE, http, secret::Secrets};
+use super::{DatabaseKind, PATIENCE, databases, http, postgres::Database, secret::Secrets};
 
 /// A running server. It is killed when it is dropped; if the test fails, its log is shown, and if a secret is in its log,
 /// the test fails.
@@ -25,7 +24,9 @@ pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
-    store: OnceCell<SqliteStore>,
+    /// Its database, unless that is a file in its folder.
+    postgres: Option<Database>,
+    store: OnceCell<Box<dyn Store>>,
     secrets: Mutex<Secrets>,
 }
 
@@ -43,6 +44,20 @@ impl Server {
         Self::start_with(config, &[]).await
     }
 
+    /// Starts the server with this configuration file and a database of its own of this kind, and waits until it is ready.
+    pub(crate) async fn start_on(database: DatabaseKind, config: &str) -> Self {
+        match database {
+            DatabaseKind::Sqlite => Self::start(config).await,
+            DatabaseKind::Postgres => {
+                let database = Database::fresh();
+                sabir_store_postgres::migrate(database.url()).await.unwrap();
+                let mut server = Self::start_with(config, &[("DATABASE_URL", database.url())]).await;
+                server.postgres = Some(database);
+                server
+            }
+        }
+    }
+
     /// Starts the server with this configuration file and these variables, and waits until it is ready.
     pub(crate) async fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -50,7 +65,7 @@ impl Server {
         let address = free_address();
         let child = command(folder.path(), address).envs(variables.iter().copied()).spawn().unwrap();
         let secrets = Mutex::new(Secrets::of(config, variables));
-        let mut server = Self { child, address, folder, store: OnceCell::new(), secrets };
+        let mut server = Self { child, address, folder, postgres: None, store: OnceCell::new(), secrets };
         server.wait_until_ready().await;
         server
     }
@@ -87,7 +102,10 @@ impl Server {
 
     /// Its database, as a configuration names it.
     pub(crate) fn database(&self) -> String {
-        format!("sqlite:{}", self.folder.path().join("sabir.db").display())
+        match &self.postgres {
+            Some(database) => database.url().to_owned(),
+            None => format!("sqlite:{}", self.folder.path().join("sabir.db").display()),
+        }
     }
 
     /// Its process id.
@@ -126,9 +144,7 @@ impl Server {
 
     /// The usage rows, in the order in which the calls began, as soon as there are this many. More are an error.
     pub(crate) async fn usage_rows(&self, count: usize) -> Vec<UsageRow> {
-        let path = self.folder.path().join("sabir.db");
-        let open = || async { sabir_store_sqlite::open(path.to_str().unwrap(), Default::default()).await.unwrap() };
-        let store = self.store.get_or_init(open).await;
+        let store = self.store.get_or_init(async || databases::open(&self.database()).await).await;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut rows = store.list(&UsageFilter::default(), u32::MAX).await.unwrap();

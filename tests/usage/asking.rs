@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::support::http::http1;
 use crate::support::identity::{Registrar, required};
 use crate::support::protocol::grpc_web_messages;
-use crate::support::{Failure, Protocol, Server, Upstream, soon};
+use crate::support::{DatabaseKind, Failure, Protocol, Server, Upstream, soon};
 
 /// A server that wants to know who calls.
 pub(super) struct World {
@@ -28,9 +28,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(super) async fn on(database: DatabaseKind) -> Self {
         let upstream = Upstream::start();
-        let server = Server::start(&format!("{}{}", Server::config_for(&upstream.base_url()), required())).await;
+        let server =
+            Server::start_on(database, &format!("{}{}", Server::config_for(&upstream.base_url()), required())).await;
         let registrar = Registrar::of(&server).await;
         let channel = Channel::from_shared(format!("http://{}", server.address())).unwrap().connect_lazy();
         Self { upstream, server, registrar, channel }
