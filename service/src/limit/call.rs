@@ -36,7 +36,9 @@ impl CallLimits {
     /// # Errors
     /// Nothing is taken, and the database has to be asked first: go on with [`CallLimits::wait`].
     pub(super) fn take_now(&self, want: Want) -> Result<Result<Hold, Refusal>, Asked> {
-        self.limiter.take_now(&self.accounts, want).map(|taken| self.noted(taken))
+        let taken = self.limiter.take_now(&self.accounts, want)?;
+        self.note(&taken);
+        Ok(taken)
     }
 
     /// Takes of the caller's limits when the database has answered.
@@ -44,7 +46,9 @@ impl CallLimits {
     /// # Errors
     /// As with [`CallLimits::take`].
     pub(super) async fn wait(&self, want: Want, asked: Asked) -> Result<Hold, Refusal> {
-        self.noted(self.limiter.wait(&self.accounts, want, asked).await)
+        let taken = self.limiter.wait(&self.accounts, want, asked).await;
+        self.note(&taken);
+        taken
     }
 
     /// Takes of the caller's limits.
@@ -64,10 +68,12 @@ impl CallLimits {
     }
 
     async fn take_of(&self, accounts: &[Ruled], want: Want) -> Result<Hold, Refusal> {
-        self.noted(match self.limiter.take_now(accounts, want) {
+        let taken = match self.limiter.take_now(accounts, want) {
             Ok(taken) => taken,
             Err(asked) => self.limiter.wait(accounts, want, asked).await,
-        })
+        };
+        self.note(&taken);
+        taken
     }
 
     /// Where the caller stands with all that was asked for so far.
@@ -75,14 +81,12 @@ impl CallLimits {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn noted(&self, taken: Result<Hold, Refusal>) -> Result<Hold, Refusal> {
-        let told = match &taken {
+    fn note(&self, taken: &Result<Hold, Refusal>) {
+        let told = match taken {
             Ok(hold) => hold.standing,
             Err(refusal) => refusal.standing,
         };
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         *standing = standing.and(told);
-        drop(standing);
-        taken
     }
 }

@@ -89,14 +89,11 @@ async fn waits_for_a_connection_are_measured_also_those_in_vain() {
 
     // The only connection is taken for as long as a lock is held.
     let (url, locked) = (database.url().to_owned(), Duration::from_secs(2));
-    let (until_locked, is_locked) = tokio::sync::oneshot::channel();
-    let holder = tokio::task::spawn_blocking(move || {
-        let database = Locked::generations(&url);
-        until_locked.send(()).unwrap();
-        std::thread::sleep(locked);
-        drop(database);
+    let lock = tokio::task::spawn_blocking(move || Locked::generations(&url)).await.unwrap();
+    let holder = tokio::spawn(async move {
+        tokio::time::sleep(locked).await;
+        drop(lock);
     });
-    is_locked.await.unwrap();
     let (held, refused) = tokio::join!(store.generations(), async {
         // After the first has the connection.
         tokio::time::sleep(Duration::from_millis(200)).await;
