@@ -74,6 +74,7 @@ pub(crate) struct OpenApi {
     pub(crate) hidden: bool,
     pub(crate) content_types: Vec<String>,
     pub(crate) examples: Vec<Example>,
+    pub(crate) checks_credentials: bool,
 }
 
 /// A call, as an example; the bodies are JSON texts.
@@ -270,6 +271,7 @@ fn openapi(method: &DynamicMessage) -> OpenApi {
                 response: given(example, "response"),
             })
             .collect(),
+        checks_credentials: flag(&options, "checks_credentials"),
     }
 }
 

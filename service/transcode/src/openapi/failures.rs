@@ -17,7 +17,7 @@ pub(super) enum When {
     Always,
     /// Where there is a request body.
     Body,
-    /// Where callers must say who they are, in whatever way.
+    /// Where callers must say who they are, or what they say of it is checked.
     Secured,
 }
 
@@ -130,7 +130,7 @@ impl Failures {
             let mut media = MediaType { schema: Some(schema), ..MediaType::default() };
             media.example = Some(example(failure, shape));
             content.push("application/json", media);
-            let description = failure.description.to_owned();
+            let description = words(failure, shape).0.to_owned();
             responses
                 .push(format!("{}{}", failure.name, self.suffix(shape)), Response { description, headers, content });
         }
@@ -149,9 +149,24 @@ impl Failures {
     }
 }
 
+/// What a code means, and the message of an example. OAuth 2.0 has its own meanings of two codes.
+fn words(failure: &Failure, shape: ErrorShape) -> (&'static str, &'static str) {
+    match (failure.code, shape) {
+        (400, ErrorShape::OAuth2) => (
+            "The request is not well-formed, or what it shows is not valid; `error` says which.",
+            "grant_type is missing",
+        ),
+        (401, ErrorShape::OAuth2) => (
+            "The client is not known, or its secret is wrong. `www-authenticate` says how to tell, where `authorization` did.",
+            "the client's id or secret is not right",
+        ),
+        _ => (failure.description, failure.example),
+    }
+}
+
 fn example(failure: &Failure, shape: ErrorShape) -> Json {
     let code = StatusCode::from_u16(failure.code).unwrap_or_default();
-    let status = tonic::Status::new(failure.grpc, failure.example);
+    let status = tonic::Status::new(failure.grpc, words(failure, shape).1);
     let body = crate::status::body(None, shape, &status, code);
     std::str::from_utf8(&body).ok().and_then(Json::parse).unwrap_or_else(|| Json::of(&()))
 }
@@ -281,13 +296,20 @@ fn openai_error() -> Schema {
 fn oauth2_error() -> Schema {
     let text = |words: &str| Schema::of(Type::String).described(Some(words.to_owned()));
     let properties = vec![
-        ("error".to_owned(), text("A name for the cause, for programs.")),
-        ("error_description".to_owned(), text("What went wrong, for developers.")),
+        (
+            "error".to_owned(),
+            text("A name for the cause, for programs: one of RFC 6749, such as `invalid_grant`, or the server's own."),
+        ),
+        // Visible ASCII and spaces, without quotes and backslashes.
+        (
+            "error_description".to_owned(),
+            Schema { pattern: Some(r"^[ !#-\[\]-~]*$".to_owned()), ..text("What went wrong, for developers.") },
+        ),
     ];
     Schema {
-        description: Some("What went wrong.".into()),
+        description: Some("What went wrong (RFC 6749, section 5.2).".into()),
         properties: Ordered::from(properties),
-        required: vec!["error".to_owned()],
+        required: ["error", "error_description"].map(str::to_owned).to_vec(),
         ..Schema::of(Type::Object)
     }
 }

@@ -16,7 +16,7 @@ use super::ordered::Ordered;
 use super::paths::Paths;
 use super::{Version, query};
 use crate::deadline::TIMEOUT_HEADER;
-use crate::options::{self, ErrorShape, OpenApi};
+use crate::options::{self, OpenApi};
 use crate::route::{BodyPart, Route};
 use crate::transcoder::Shared;
 
@@ -144,17 +144,15 @@ impl<'a> Operations<'a> {
         parameters.extend(more.map(|name| OrReference::to("parameters", &name)));
         let request_body = bodies::request(self.shared, &self.messages, described);
         let secured = !self.about.security.is_empty() && !described.openapi.public;
+        let refuses = secured || described.openapi.checks_credentials;
         let has_body = request_body.is_some();
-        // Of those who ask for a token, clients are told so who do not say who they are (RFC 6749, section 5.2), although
-        // nobody needs a token for that.
-        let authenticates = has_body && route.method.error_shape == ErrorShape::OAuth2;
         let mut responses = Ordered::default();
         let (code, answer) = answers::success(self, described);
         responses.push(code, OrReference::Here(answer));
         let failures = self.failures.responses(route.method.error_shape, |when| match when {
             When::Always => true,
             When::Body => has_body,
-            When::Secured => secured || authenticates,
+            When::Secured => refuses,
         });
         for (code, failure) in failures {
             responses.push(code, failure);

@@ -236,6 +236,10 @@ fn security_is_that_of_the_whole_unless_a_method_says_otherwise() {
     let get = operation("/v1/books/{name}", "get");
     assert_eq!(get["security"], json!([]));
     assert!(get["responses"]["401"].is_null());
+    // For everybody, but for whoever says something wrong.
+    let read = operation("/v1/files/{filesPath}", "get");
+    assert_eq!(read["security"], json!([]));
+    assert!(read["responses"]["401"].is_object());
     assert!(operation("/v1/books/{name}", "delete")["security"].is_null());
     let flow = &document["components"]["securitySchemes"]["password"]["flows"]["password"];
     assert_eq!((&flow["tokenUrl"], &flow["scopes"]), (&json!("/v1/login"), &json!({"books.write": "Change books"})));
