@@ -162,15 +162,20 @@ async fn state(server: SocketAddr, id: &str) -> Value {
 
 /// How a budget stands once nobody holds anything of it.
 async fn settled(server: SocketAddr, id: &str) -> Value {
+    state_with(server, id, "leased_nanos", 0).await
+}
+
+/// How a budget stands once a figure of it is this.
+async fn state_with(server: SocketAddr, id: &str, figure: &str, nanos: i64) -> Value {
     let mut last = Value::Null;
     for _ in 0..150 {
         last = state(server, id).await;
-        if last["leased_nanos"] == 0 {
+        if last[figure] == nanos {
             return last;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("somebody still holds a part of the budget: {last}");
+    panic!("{figure} does not become {nanos}: {last}");
 }
 
 /// Waits until a server knows of a budget that another has made or changed.
@@ -302,8 +307,7 @@ async fn callers_that_go_away_pay_for_what_was_said_and_no_more() {
     for protocol in Protocol::ALL {
         let mut events = protocol.stream(server.address(), &call("scripted/stall")).await.unwrap();
         assert!(matches!(next(&mut events).await, Event::Chunk(_)));
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(state(server.address(), &id).await["reserved_nanos"], RESERVATION, "{protocol:?}");
+        state_with(server.address(), &id, "reserved_nanos", RESERVATION).await;
         drop(events);
         let state = settled(server.address(), &id).await;
         assert_eq!(state["reserved_nanos"], 0);

@@ -156,10 +156,9 @@ fn words(failure: &Failure, shape: ErrorShape) -> (&'static str, &'static str) {
             "The request is not well-formed, or what it shows is not valid; `error` says which.",
             "grant_type is missing",
         ),
-        (401, ErrorShape::OAuth2) => (
-            "The client is not known, or its secret is wrong. `www-authenticate` says how to tell, where `authorization` did.",
-            "the client's id or secret is not right",
-        ),
+        (401, ErrorShape::OAuth2) => {
+            ("The client is not known, or its secret is wrong.", "the client's id or secret is not right")
+        }
         _ => (failure.description, failure.example),
     }
 }
