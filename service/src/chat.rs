@@ -16,6 +16,7 @@ mod standing;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use sabir_providers::OnUnsupported;
 use sabir_store::Protocol;
 
 use crate::auth::Principal;
@@ -33,6 +34,13 @@ pub(crate) const REQUEST_ID: &str = "sabir-request-id";
 /// The header that names the model which answers, as `provider/model`.
 pub(crate) const MODEL_USED: &str = "sabir-model-used";
 
+/// The header by which a caller says what to do about members of a request that the model cannot honour: `refuse`, which is
+/// usual, or `drop`.
+pub(crate) const ON_UNSUPPORTED: &str = "sabir-on-unsupported";
+
+/// The header that names the members of the request that the model was not told of.
+pub(crate) const DROPPED: &str = "sabir-dropped";
+
 /// What is known about a call besides its message.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -46,6 +54,8 @@ pub(crate) struct Caller {
     pub(crate) received_at: SystemTime,
     /// When it must be over, the stream included.
     pub(crate) deadline: Option<Instant>,
+    /// What to do about what the model cannot honour.
+    pub(crate) on_unsupported: OnUnsupported,
     /// The limits that hold for it; `None` if none do.
     pub(crate) limits: Option<Arc<CallLimits>>,
 }
@@ -53,7 +63,9 @@ pub(crate) struct Caller {
 impl Caller {
     /// A caller whose request has arrived now.
     pub(crate) fn now(principal: Arc<Principal>, protocol: Protocol, deadline: Option<Instant>) -> Self {
-        Self { principal, protocol, received: Instant::now(), received_at: SystemTime::now(), deadline, limits: None }
+        let (received, received_at) = (Instant::now(), SystemTime::now());
+        let on_unsupported = OnUnsupported::default();
+        Self { principal, protocol, received, received_at, deadline, on_unsupported, limits: None }
     }
 
     /// Whether the call should be over.

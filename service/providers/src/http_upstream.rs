@@ -3,6 +3,7 @@
 //! It knows neither the words of a protocol nor the name of a vendor.
 
 mod chunks;
+mod embed;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -15,14 +16,15 @@ use futures_core::Stream;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::{Response, Uri};
 use hyper::body::Incoming;
-use sabir_proto::v1::ChatCompletion;
+use sabir_proto::v1::{ChatCompletion, CreateEmbeddingResponse};
 
 use self::chunks::Chunks;
 use crate::endpoint::Endpoint;
 use crate::error::{SetupError, UpstreamError, UpstreamErrorKind};
-use crate::protocol::{Protocol, WireRequest};
+use crate::protocol::{Protocol, WireRequest, Worded};
+use crate::signer::Signer;
 use crate::transport::{self, Outgoing, Transport, Watchdog};
-use crate::upstream::{ChatCall, ChatFuture, ChunkStream, ModelInfo, Upstream};
+use crate::upstream::{ChatCall, ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, Upstream};
 
 /// How much of an error's body is read, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -41,6 +43,8 @@ struct Inner<P> {
     uris: Vec<(&'static str, Uri)>,
     /// The headers of every request, credentials among them.
     headers: HeaderMap,
+    /// Shows credentials that depend on the request or on time.
+    signer: Option<Arc<dyn Signer>>,
 }
 
 impl<P> Clone for HttpUpstream<P> {
@@ -55,6 +59,19 @@ impl<P: Protocol> HttpUpstream<P> {
     /// # Errors
     /// A base URL to which the protocol's paths cannot be appended.
     pub fn new(protocol: P, endpoint: Endpoint, transport: Transport) -> Result<Self, SetupError> {
+        Self::signed(protocol, endpoint, transport, None)
+    }
+
+    /// The same with a signer, which sees every request before it is sent.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn signed(
+        protocol: P,
+        endpoint: Endpoint,
+        transport: Transport,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Result<Self, SetupError> {
         let uris = protocol.paths().iter().map(|path| Ok((*path, endpoint.uri(path)?)));
         let uris = uris.collect::<Result<_, SetupError>>()?;
         let mut headers = protocol.headers();
@@ -65,19 +82,24 @@ impl<P: Protocol> HttpUpstream<P> {
             // Over plain text it is always HTTP/1.1, which needs the header; made here, the client need not per call.
             headers.insert(HOST, host);
         }
-        Ok(Self(Arc::new(Inner { protocol, endpoint, transport, uris, headers })))
+        Ok(Self(Arc::new(Inner { protocol, endpoint, transport, uris, headers, signer })))
     }
 }
 
 impl<P: Protocol> Upstream for HttpUpstream<P> {
-    fn chat(&self, call: ChatCall) -> ChatFuture<ChatCompletion> {
+    fn chat(&self, call: ChatCall) -> ChatFuture<Reply<ChatCompletion>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { inner.chat(call).await.map_err(|error| inner.redacted(error)) })
     }
 
-    fn stream_chat(&self, call: ChatCall) -> ChatFuture<ChunkStream> {
+    fn stream_chat(&self, call: ChatCall) -> ChatFuture<Reply<ChunkStream>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { inner.stream_chat(call).await.map_err(|error| inner.redacted(error)) })
+    }
+
+    fn embed(&self, call: EmbedCall) -> ChatFuture<Reply<CreateEmbeddingResponse>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.embed(call).await.map_err(|error| inner.redacted(error)) })
     }
 
     fn models(&self) -> ChatFuture<Vec<ModelInfo>> {
@@ -87,10 +109,11 @@ impl<P: Protocol> Upstream for HttpUpstream<P> {
 }
 
 impl<P: Protocol> Inner<P> {
-    async fn chat(&self, call: ChatCall) -> Result<ChatCompletion, UpstreamError> {
+    async fn chat(&self, call: ChatCall) -> Result<Reply<ChatCompletion>, UpstreamError> {
         let deadline = call.deadline;
-        let body = self.ask(self.protocol.chat_request(call, false)?, deadline).await?;
-        self.protocol.read_completion(&body)
+        let Worded { request, reading, dropped } = self.protocol.chat_request(call, false)?;
+        let body = self.ask(request, deadline).await?;
+        Ok(Reply { body: self.protocol.read_completion(reading, &body)?, dropped })
     }
 
     async fn models(&self) -> Result<Vec<ModelInfo>, UpstreamError> {
@@ -98,22 +121,22 @@ impl<P: Protocol> Inner<P> {
         self.protocol.read_models(&body)
     }
 
-    async fn stream_chat(self: &Arc<Self>, call: ChatCall) -> Result<ChunkStream, UpstreamError> {
+    async fn stream_chat(self: &Arc<Self>, call: ChatCall) -> Result<Reply<ChunkStream>, UpstreamError> {
         let deadline = call.deadline;
-        let request = self.protocol.chat_request(call, true)?;
+        let Worded { request, reading, dropped } = self.protocol.chat_request(call, true)?;
         let mut watchdog = pin!(self.watchdog(deadline)?);
         let answer = self.send(request, watchdog.as_mut()).await?;
         // Servers that do not say what they answer with are taken to have understood the question.
         if let Some(media_type) = media_type(answer.headers()).filter(|given| given != self.protocol.stream_type()) {
-            return Err(self.no_stream(&media_type, answer, watchdog).await);
+            return Err(self.no_stream(reading, &media_type, answer, watchdog).await);
         }
-        let mut chunks = Box::pin(Chunks::new(Arc::clone(self), answer.into_body(), deadline));
+        let mut chunks = Box::pin(Chunks::new(Arc::clone(self), reading, answer.into_body(), deadline));
         match poll_fn(|context| chunks.as_mut().poll_next(context)).await {
             Some(Ok(first)) => chunks.as_mut().put_back(first),
             Some(Err(error)) => return Err(error),
             None => {}
         }
-        Ok(chunks)
+        Ok(Reply { body: chunks, dropped })
     }
 
     /// Sends a request and reads the whole answer.
@@ -131,7 +154,12 @@ impl<P: Protocol> Inner<P> {
         request: WireRequest,
         mut watchdog: Pin<&mut Watchdog>,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let answer = self.transport.send(&self.outgoing(request)?, watchdog.as_mut()).await?;
+        let mut outgoing = self.outgoing(request)?;
+        if let Some(signer) = &self.signer {
+            let Outgoing { method, uri, headers, body } = &mut outgoing;
+            signer.sign(&self.transport, method, uri, headers.to_mut(), body).await?;
+        }
+        let answer = self.transport.send(&outgoing, watchdog.as_mut()).await?;
         let (status, headers) = (answer.status(), answer.headers());
         if status.is_success() {
             return Ok(answer);
@@ -171,6 +199,7 @@ impl<P: Protocol> Inner<P> {
     /// some servers report errors like that. Of the rest nothing is read; it may have no end.
     async fn no_stream(
         &self,
+        reading: P::Reading,
         media_type: &str,
         answer: Response<Incoming>,
         mut watchdog: Pin<&mut Watchdog>,
@@ -182,7 +211,7 @@ impl<P: Protocol> Inner<P> {
         let config = self.transport.config();
         watchdog.as_mut().expect_within(config.idle_timeout);
         let body = transport::read_whole(answer.into_body(), config.max_body_bytes, watchdog).await;
-        match body.and_then(|body| self.protocol.read_completion(&body)) {
+        match body.and_then(|body| self.protocol.read_completion(reading, &body)) {
             Ok(_) => UpstreamError::new(
                 UpstreamErrorKind::Protocol,
                 "the upstream was asked for a stream and answered with a whole document",

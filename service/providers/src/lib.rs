@@ -5,9 +5,11 @@
 
 // What the service sees.
 mod error;
+mod unsupported;
 mod upstream;
 
 // Protocols: bytes in, messages out.
+mod dialect;
 pub mod openai;
 mod protocol;
 pub mod sse;
@@ -15,6 +17,7 @@ pub mod sse;
 // Vendors: where they are and how they are asked in.
 mod credentials;
 mod endpoint;
+mod signer;
 pub mod vendors;
 
 // Sending.
@@ -29,11 +32,13 @@ mod scripted;
 pub mod local;
 
 pub use credentials::{Authentication, Secret};
+pub use dialect::{DIALECTS, Dialect, Setup};
 pub use endpoint::Endpoint;
 pub use error::{SetupError, UpstreamError, UpstreamErrorKind};
 pub use http_upstream::HttpUpstream;
 pub use openai::OpenAi;
-pub use protocol::{Protocol, StreamDecoder, WireRequest};
+pub use protocol::{Protocol, StreamDecoder, WireRequest, Worded};
+pub use signer::Signer;
 pub use transport::{Transport, TransportConfig};
-pub use upstream::{ChatCall, ChatFuture, ChunkStream, ModelInfo, Upstream};
+pub use upstream::{ChatCall, ChatFuture, ChunkStream, Dropped, EmbedCall, ModelInfo, OnUnsupported, Reply, Upstream};
 pub use vendors::{Discovered, VENDORS, Vendor, discover, vendor};

@@ -4,6 +4,7 @@
 //! for in which case, where a stream ends, and what errors mean. Source:
 //! <https://platform.openai.com/docs/api-reference/chat>.
 
+mod embed;
 mod error;
 mod models;
 mod quirks;
@@ -18,17 +19,29 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use sabir_proto::v1::ChatCompletion;
+use sabir_proto::v1::{ChatCompletion, CreateEmbeddingResponse};
 use transcode::json::{MessageId, Plans};
 
+use crate::dialect::Dialect;
 use crate::error::{SetupError, UpstreamError};
-use crate::protocol::{Protocol, WireRequest};
-use crate::upstream::{ChatCall, ModelInfo};
+use crate::http_upstream::HttpUpstream;
+use crate::protocol::{Protocol, WireRequest, Worded};
+use crate::upstream::{ChatCall, EmbedCall, ModelInfo};
 
 pub use self::quirks::{DoneMarker, OutputLimit, Quirks, StreamUsage};
 pub use self::stream::ChunkDecoder;
 
+/// The protocol as a line of the list of protocols.
+pub(crate) static DIALECT: Dialect = Dialect {
+    name: "openai",
+    build: |setup| {
+        let protocol = OpenAi::new(setup.plans, setup.quirks)?;
+        Ok(Arc::new(HttpUpstream::new(protocol, setup.endpoint, setup.transport)?))
+    },
+};
+
 const CHAT_PATH: &str = "/chat/completions";
+const EMBED_PATH: &str = "/embeddings";
 const MODELS_PATH: &str = "/models";
 
 /// OpenAI's protocol with the quirks of one vendor.
@@ -45,6 +58,8 @@ struct Schema {
     request: MessageId,
     completion: MessageId,
     chunk: MessageId,
+    embed_request: MessageId,
+    embed_response: MessageId,
 }
 
 impl OpenAi {
@@ -59,6 +74,8 @@ impl OpenAi {
             request: message("sabir.v1.CreateChatCompletionRequest")?,
             completion: message("sabir.v1.ChatCompletion")?,
             chunk: message("sabir.v1.ChatCompletionChunk")?,
+            embed_request: message("sabir.v1.CreateEmbeddingRequest")?,
+            embed_response: message("sabir.v1.CreateEmbeddingResponse")?,
             plans,
         };
         Ok(Self { schema, quirks })
@@ -67,22 +84,25 @@ impl OpenAi {
 
 impl Protocol for OpenAi {
     type Decoder = ChunkDecoder;
+    type Reading = ();
 
     fn paths(&self) -> &'static [&'static str] {
-        &[CHAT_PATH, MODELS_PATH]
+        &[CHAT_PATH, EMBED_PATH, MODELS_PATH]
     }
 
     fn headers(&self) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))])
     }
 
-    fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<WireRequest, UpstreamError> {
+    fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<Worded<()>, UpstreamError> {
         let request = request::prepare(call.request, call.model, streamed, self.quirks);
         let body = request::write(&self.schema, &request)?;
-        Ok(WireRequest { method: Method::POST, path: Cow::Borrowed(CHAT_PATH), headers: HeaderMap::new(), body })
+        let path = Cow::Borrowed(CHAT_PATH);
+        let request = WireRequest { method: Method::POST, path, headers: HeaderMap::new(), body };
+        Ok(Worded { request, reading: (), dropped: Vec::new() })
     }
 
-    fn read_completion(&self, body: &[u8]) -> Result<ChatCompletion, UpstreamError> {
+    fn read_completion(&self, (): (), body: &[u8]) -> Result<ChatCompletion, UpstreamError> {
         response::read(&self.schema, body)
     }
 
@@ -90,8 +110,19 @@ impl Protocol for OpenAi {
         "text/event-stream"
     }
 
-    fn stream_decoder(&self) -> ChunkDecoder {
+    fn stream_decoder(&self, (): ()) -> ChunkDecoder {
         ChunkDecoder::new(self.schema.clone(), self.quirks.done_marker)
+    }
+
+    fn embed_request(&self, call: EmbedCall) -> Result<Worded<()>, UpstreamError> {
+        let body = embed::write(&self.schema, call)?;
+        let path = Cow::Borrowed(EMBED_PATH);
+        let request = WireRequest { method: Method::POST, path, headers: HeaderMap::new(), body };
+        Ok(Worded { request, reading: (), dropped: Vec::new() })
+    }
+
+    fn read_embeddings(&self, body: &[u8]) -> Result<CreateEmbeddingResponse, UpstreamError> {
+        embed::read(&self.schema, body)
     }
 
     fn models_request(&self) -> WireRequest {

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk};
+use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateEmbeddingResponse};
 
-use crate::error::UpstreamError;
-use crate::upstream::{ChatCall, ModelInfo};
+use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::upstream::{ChatCall, Dropped, EmbedCall, ModelInfo};
 
 /// A request as an upstream's protocol words it, without address and credentials.
 #[derive(Clone, Debug)]
@@ -25,10 +25,24 @@ pub struct WireRequest {
     pub body: Bytes,
 }
 
+/// A chat request in a protocol's words, and what has to be remembered to read its answer.
+#[derive(Clone, Debug)]
+pub struct Worded<R> {
+    /// The request.
+    pub request: WireRequest,
+    /// What the answer's reader has to know of the question.
+    pub reading: R,
+    /// The members that could not be said.
+    pub dropped: Dropped,
+}
+
 /// Translates calls and answers for every upstream that speaks one wire protocol.
 pub trait Protocol: Send + Sync + 'static {
     /// Reads streamed answers.
     type Decoder: StreamDecoder;
+
+    /// What the reader of an answer has to know of the question; `()` where answers explain themselves.
+    type Reading: Send + 'static;
 
     /// The paths that do not depend on the call, so that their addresses can be made up once.
     fn paths(&self) -> &'static [&'static str];
@@ -36,23 +50,47 @@ pub trait Protocol: Send + Sync + 'static {
     /// The headers of every request, besides the credentials.
     fn headers(&self) -> HeaderMap;
 
-    /// Words a chat request.
+    /// Words a chat request. What it cannot say is refused or named, as the call wants it.
     ///
     /// # Errors
     /// A request that the protocol cannot say.
-    fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<WireRequest, UpstreamError>;
+    fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<Worded<Self::Reading>, UpstreamError>;
 
     /// Reads a whole answer.
     ///
     /// # Errors
     /// A body that is not a chat completion in this protocol.
-    fn read_completion(&self, body: &[u8]) -> Result<ChatCompletion, UpstreamError>;
+    fn read_completion(&self, reading: Self::Reading, body: &[u8]) -> Result<ChatCompletion, UpstreamError>;
 
     /// The media type of a streamed answer, in lower case and without parameters.
     fn stream_type(&self) -> &'static str;
 
     /// A decoder at the start of a streamed answer.
-    fn stream_decoder(&self) -> Self::Decoder;
+    fn stream_decoder(&self, reading: Self::Reading) -> Self::Decoder;
+
+    /// How many texts one request for vectors may hold. A call with more is made in several requests.
+    fn embed_batch(&self) -> usize {
+        2048
+    }
+
+    /// Words a request for vectors, of at most [`embed_batch`](Self::embed_batch) texts. What it cannot say is refused or
+    /// named, as the call wants it.
+    ///
+    /// # Errors
+    /// A request that the protocol cannot say; a protocol that has no vectors, which is the default.
+    fn embed_request(&self, call: EmbedCall) -> Result<Worded<()>, UpstreamError> {
+        let _ = call;
+        Err(no_vectors())
+    }
+
+    /// Reads the vectors.
+    ///
+    /// # Errors
+    /// A body that holds no vectors in this protocol.
+    fn read_embeddings(&self, body: &[u8]) -> Result<CreateEmbeddingResponse, UpstreamError> {
+        let _ = body;
+        Err(no_vectors())
+    }
 
     /// Words the request for the list of models.
     fn models_request(&self) -> WireRequest;
@@ -66,6 +104,12 @@ pub trait Protocol: Send + Sync + 'static {
     /// Reads an answer whose HTTP status says that the call has failed. Never fails: what cannot be understood is
     /// classified by its status.
     fn read_error(&self, status: u16, body: &[u8]) -> UpstreamError;
+}
+
+/// The error of a protocol without vectors.
+fn no_vectors() -> UpstreamError {
+    let message = "this model's server has no embeddings in the protocol by which it is asked";
+    UpstreamError::new(UpstreamErrorKind::InvalidRequest, message).with_param("model").with_code("model_not_supported")
 }
 
 /// Reads one streamed answer: the bytes of the body in, chunks out. How the bytes are framed (server-sent events, lines

@@ -2,12 +2,15 @@
 //!
 //! It names no protocol and no vendor. A new kind of model implements this trait and nothing else changes.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
 
 use futures_core::Stream;
-use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest};
+use sabir_proto::v1::{
+    ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest, CreateEmbeddingRequest, CreateEmbeddingResponse,
+};
 
 use crate::error::UpstreamError;
 
@@ -23,6 +26,51 @@ pub struct ChatCall {
     pub request: Box<CreateChatCompletionRequest>,
     /// When the whole call, the stream included, must be over.
     pub deadline: Option<Instant>,
+    /// What to do about a member of the request that the model cannot honour.
+    pub on_unsupported: OnUnsupported,
+}
+
+/// One request for vectors on its way to an upstream.
+#[derive(Clone, Debug)]
+pub struct EmbedCall {
+    /// The model's name at the upstream. It replaces the request's own `model`.
+    pub model: String,
+    /// The request as the caller sent it.
+    pub request: Box<CreateEmbeddingRequest>,
+    /// When the call must be over.
+    pub deadline: Option<Instant>,
+    /// What to do about a member of the request that the model cannot honour.
+    pub on_unsupported: OnUnsupported,
+}
+
+/// What to do about a member of a request that a model cannot honour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnsupported {
+    /// Refuse the request, naming the member.
+    #[default]
+    Refuse,
+    /// Go on without the member, and name it in [`Reply::dropped`].
+    Drop,
+}
+
+/// An answer, and what was left out of the question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply<T> {
+    /// The answer.
+    pub body: T,
+    /// The members of the request that the model was not told of, by their paths, such as `logit_bias` or
+    /// `messages[0].name`. Only with [`OnUnsupported::Drop`] is there any.
+    pub dropped: Dropped,
+}
+
+/// Paths of request members that were left out.
+pub type Dropped = Vec<Cow<'static, str>>;
+
+impl<T> Reply<T> {
+    /// The answer to a question of which nothing was left out.
+    pub fn whole(body: T) -> Self {
+        Self { body, dropped: Vec::new() }
+    }
 }
 
 /// An answer to come. Dropping it aborts the upstream call.
@@ -50,7 +98,7 @@ pub trait Upstream: Send + Sync {
     ///
     /// # Errors
     /// Whatever the upstream refuses, and whatever keeps it from answering in full.
-    fn chat(&self, call: ChatCall) -> ChatFuture<ChatCompletion>;
+    fn chat(&self, call: ChatCall) -> ChatFuture<Reply<ChatCompletion>>;
 
     /// Asks for a streamed answer.
     ///
@@ -61,7 +109,13 @@ pub trait Upstream: Send + Sync {
     ///
     /// # Errors
     /// Whatever the upstream refuses before its first event; later failures are items of the stream.
-    fn stream_chat(&self, call: ChatCall) -> ChatFuture<ChunkStream>;
+    fn stream_chat(&self, call: ChatCall) -> ChatFuture<Reply<ChunkStream>>;
+
+    /// Asks for texts as vectors.
+    ///
+    /// # Errors
+    /// Whatever the upstream refuses, and whatever keeps it from answering in full.
+    fn embed(&self, call: EmbedCall) -> ChatFuture<Reply<CreateEmbeddingResponse>>;
 
     /// Lists the models that the upstream offers to our credentials.
     ///

@@ -6,15 +6,18 @@
 mod table;
 
 use crate::credentials::{Authentication, Secret};
+use crate::dialect::Dialect;
 use crate::openai::Quirks;
 
 pub use self::table::VENDORS;
 
-/// A vendor, or a server one can run oneself, that speaks OpenAI's protocol.
+/// A vendor, or a server one can run oneself.
 #[derive(Clone, Debug)]
 pub struct Vendor {
     /// The name in front of the slash in `vendor/model`.
     pub name: &'static str,
+    /// The protocol it speaks.
+    pub dialect: &'static Dialect,
     /// The address unless another is configured; `None` if every customer has an own one.
     pub base_url: Option<&'static str>,
     /// The path that a base URL without a path means.
@@ -27,7 +30,7 @@ pub struct Vendor {
     pub found_by: FoundBy,
     /// How the key is shown.
     pub authentication: Authentication,
-    /// Where it departs from OpenAI's protocol.
+    /// Where it departs from OpenAI's protocol, if that is what it speaks.
     pub quirks: Quirks,
     /// Where its API is described.
     pub docs: &'static str,

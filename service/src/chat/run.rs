@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
-use sabir_providers::{ChatCall, UpstreamError};
+use sabir_providers::{ChatCall, Dropped, Reply, UpstreamError};
 use sabir_store::{StoreError, StoreErrorKind, UsageWriter};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -18,7 +18,7 @@ use super::bounds::Bounds;
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::relay::Relay;
-use super::{Caller, MODEL_USED, REQUEST_ID, check, limits, standing};
+use super::{Caller, DROPPED, MODEL_USED, REQUEST_ID, check, limits, standing};
 use crate::auth::Principal;
 use crate::budget::{Asked, Budgets, Reservation};
 use crate::capture::CaptureLog;
@@ -69,14 +69,14 @@ impl Chat {
         caller: Caller,
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<ChatCompletion>, Status> {
-        let deadline = caller.deadline;
+        let (deadline, on_unsupported) = (caller.deadline, caller.on_unsupported);
         let (mut ledger, target) = self.begin(caller, &request, false).await?;
-        let call = ChatCall { model: target.model.clone(), request, deadline };
+        let call = ChatCall { model: target.model.clone(), request, deadline, on_unsupported };
         match answered(deadline, &target, target.upstream.chat(call)).await {
-            Ok(answer) => {
-                ledger.completion(&answer);
+            Ok(Reply { body, dropped }) => {
+                ledger.completion(&body);
                 ledger.finish();
-                Ok(Answer { headers: headers(&ledger, &target), body: answer })
+                Ok(Answer { headers: headers(&ledger, &target, &dropped), body })
             }
             Err(failure) => Err(ledger.fail(&failure)),
         }
@@ -92,13 +92,13 @@ impl Chat {
         caller: Caller,
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<Relay>, Status> {
-        let deadline = caller.deadline;
+        let (deadline, on_unsupported) = (caller.deadline, caller.on_unsupported);
         let (mut ledger, target) = self.begin(caller, &request, true).await?;
         let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());
-        let call = ChatCall { model: target.model.clone(), request, deadline };
+        let call = ChatCall { model: target.model.clone(), request, deadline, on_unsupported };
         match answered(deadline, &target, target.upstream.stream_chat(call)).await {
-            Ok(chunks) => Ok(Answer {
-                headers: headers(&ledger, &target),
+            Ok(Reply { body: chunks, dropped }) => Ok(Answer {
+                headers: headers(&ledger, &target, &dropped),
                 body: Relay::new(chunks, ledger, target.provider, wants_usage, deadline),
             }),
             Err(failure) => Err(ledger.fail(&failure)),
@@ -190,7 +190,7 @@ async fn answered<T>(
     answer.map_err(|error| Failure::Upstream { provider: Arc::clone(&target.provider), error })
 }
 
-fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
+fn headers(ledger: &Ledger, target: &Target, dropped: &Dropped) -> MetadataMap {
     let mut headers = MetadataMap::with_capacity(ledger.header_count());
     if let Ok(id) = ledger.id().to_string().parse() {
         headers.insert(REQUEST_ID, id);
@@ -198,6 +198,11 @@ fn headers(ledger: &Ledger, target: &Target) -> MetadataMap {
     // A name that no header can carry is left out: it is in the answer and in the usage row as well.
     if let Ok(name) = target.full_name.parse() {
         headers.insert(MODEL_USED, name);
+    }
+    if !dropped.is_empty()
+        && let Ok(names) = dropped.join(", ").parse()
+    {
+        headers.insert(DROPPED, names);
     }
     standing::add(&mut headers, ledger.reservation().standing(), ledger.reservation().is_unpriced());
     headers

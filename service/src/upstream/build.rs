@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sabir_providers::{HttpUpstream, OpenAi, SetupError, Transport};
+use sabir_providers::{Setup, SetupError, Transport};
 use transcode::json::Plans;
 
 use super::{Config, Provider, Registry};
@@ -33,11 +33,16 @@ impl Config {
         if !self.providers.is_empty() {
             let transport = Transport::new(self.transport.clone());
             for (name, config) in &self.providers {
-                let upstream = OpenAi::new(Arc::clone(&plans), config.quirks)
-                    .and_then(|protocol| HttpUpstream::new(protocol, config.endpoint.clone(), transport.clone()))
+                let setup = Setup {
+                    plans: Arc::clone(&plans),
+                    endpoint: config.endpoint.clone(),
+                    transport: transport.clone(),
+                    quirks: config.quirks,
+                };
+                let upstream = (config.dialect.build)(setup)
                     .map_err(|source| BuildError::Provider { name: name.clone(), source })?;
                 let origin = format!("{} ({})", config.origin, config.endpoint.authority());
-                providers.push(Provider::open(name, Arc::new(upstream), origin));
+                providers.push(Provider::open(name, upstream, origin));
             }
         }
         Ok(Registry::new(providers, self.models.aliases.clone(), self.models.default_provider.as_deref()))

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sabir_proto::v1::ChatCompletion;
-use sabir_providers::{ChatCall, ChatFuture, ChunkStream, ModelInfo, UpstreamError, UpstreamErrorKind};
+use sabir_proto::v1::{ChatCompletion, CreateEmbeddingResponse};
+use sabir_providers::{
+    ChatCall, ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, UpstreamError, UpstreamErrorKind,
+};
 
 use super::*;
 
@@ -25,12 +27,16 @@ fn dead<T: Send + 'static>() -> ChatFuture<T> {
 }
 
 impl Upstream for Lister {
-    fn chat(&self, _: ChatCall) -> ChatFuture<ChatCompletion> {
+    fn chat(&self, _: ChatCall) -> ChatFuture<Reply<ChatCompletion>> {
         dead()
     }
 
-    fn stream_chat(&self, _: ChatCall) -> ChatFuture<ChunkStream> {
+    fn stream_chat(&self, _: ChatCall) -> ChatFuture<Reply<ChunkStream>> {
         dead()
+    }
+
+    fn embed(&self, _: EmbedCall) -> ChatFuture<Reply<CreateEmbeddingResponse>> {
+        Box::pin(std::future::pending())
     }
 
     fn models(&self) -> ChatFuture<Vec<ModelInfo>> {

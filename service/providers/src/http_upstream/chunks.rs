@@ -37,10 +37,10 @@ pin_project! {
 }
 
 impl<P: Protocol> Chunks<P> {
-    pub(super) fn new(upstream: Arc<Inner<P>>, body: Incoming, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(upstream: Arc<Inner<P>>, reading: P::Reading, body: Incoming, deadline: Option<Instant>) -> Self {
         // A server may send its head at once and then think; the first event is what counts.
         let watchdog = Watchdog::new(upstream.transport.config().header_timeout, deadline);
-        let decoder = upstream.protocol.stream_decoder();
+        let decoder = upstream.protocol.stream_decoder(reading);
         Self { upstream, decoder, body: Some(body), watchdog, put_back: None, any_read: false, ended: false }
     }
 

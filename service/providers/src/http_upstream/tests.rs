@@ -38,13 +38,18 @@ fn call() -> ChatCall {
         messages: vec![message],
         ..CreateChatCompletionRequest::default()
     };
-    ChatCall { model: "model".to_owned(), request: Box::new(request), deadline: None }
+    ChatCall {
+        model: "model".to_owned(),
+        request: Box::new(request),
+        deadline: None,
+        on_unsupported: Default::default(),
+    }
 }
 
 /// The texts of a stream, and how it ended.
-async fn drain(stream: ChunkStream) -> (Vec<String>, Option<UpstreamErrorKind>) {
+async fn drain(stream: Reply<ChunkStream>) -> (Vec<String>, Option<UpstreamErrorKind>) {
     let mut texts = Vec::new();
-    let mut stream = stream;
+    let mut stream = stream.body;
     while let Some(item) = stream.next().await {
         match item {
             Ok(chunk) => texts.push(chunk.choices[0].delta.clone().unwrap().content.unwrap()),
@@ -66,7 +71,7 @@ async fn the_request_says_what_it_must() {
     );
     let server = Scripted::start(move |_| vec![answer("200 OK", "", body)]).await;
     let completion = upstream(&server).chat(call()).await.unwrap();
-    assert_eq!(completion.usage.unwrap().total_tokens, 3);
+    assert_eq!(completion.body.usage.unwrap().total_tokens, 3);
     let request = server.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
@@ -212,7 +217,7 @@ async fn the_deadline_ends_a_call_and_a_stream() {
 #[tokio::test]
 async fn dropping_a_stream_closes_the_connection_at_once() {
     let server = Scripted::start(|_| vec![stream_head(), piece(&chunk("a")), Act::AwaitClose]).await;
-    let mut stream = upstream(&server).stream_chat(call()).await.unwrap();
+    let mut stream = upstream(&server).stream_chat(call()).await.unwrap().body;
     stream.next().await.unwrap().unwrap();
     let dropped = Instant::now();
     drop(stream);

@@ -15,6 +15,9 @@ use sabir_proto::v1::{
     create_chat_completion_request::ToolChoice, response_format::Format as WireFormat,
 };
 
+use crate::error::UpstreamError;
+use crate::unsupported::{Unsupported, foreign_members};
+
 use super::{constraint::Format, engine::Request, error::GenerateError, sampler::Sampling, template::Message};
 
 /// More stop strings than any client needs; each is looked for after every token.
@@ -26,7 +29,6 @@ pub(crate) fn translate(
     vocabulary_size: usize,
     deadline: Option<Instant>,
 ) -> Result<Request, GenerateError> {
-    refuse_the_impossible(request)?;
     let messages = request.messages.iter().enumerate().map(|(index, message)| translate_message(index, message));
     Ok(Request {
         messages: messages.collect::<Result<_, _>>()?,
@@ -38,11 +40,12 @@ pub(crate) fn translate(
     })
 }
 
-/// Everything that would need another kind of model.
-fn refuse_the_impossible(request: &CreateChatCompletionRequest) -> Result<(), GenerateError> {
-    const NO_TOOLS: &str = "the local model cannot call tools";
-    const NO_LOGPROBS: &str = "the local model does not report log probabilities";
-    const TEXT_ONLY: &str = "the local model answers with text only";
+/// Leaves out everything that would need another kind of model, or refuses it by name. What is left out, the translation
+/// does not look at.
+pub(crate) fn leave_out_the_impossible(
+    request: &CreateChatCompletionRequest,
+    unsupported: &mut Unsupported,
+) -> Result<(), UpstreamError> {
     let tool_mode = match request.tool_choice {
         Some(ToolChoice::ToolChoiceMode(mode)) => ToolChoiceMode::try_from(mode).ok(),
         Some(ToolChoice::NamedToolChoice(_)) => Some(ToolChoiceMode::Required),
@@ -53,31 +56,21 @@ fn refuse_the_impossible(request: &CreateChatCompletionRequest) -> Result<(), Ge
         Some(FunctionCall::NamedFunction(_)) => None,
         None => Some(FunctionCallMode::Auto),
     };
-    let has_tools = !request.tools.is_empty();
-    let has_functions = !request.functions.is_empty();
-    let other_modalities = request.modalities.iter().any(|modality| modality != "text");
-    let impossible = [
-        (has_tools && tool_mode != Some(ToolChoiceMode::None), "tools", NO_TOOLS),
-        (tool_mode == Some(ToolChoiceMode::Required), "tool_choice", NO_TOOLS),
-        (has_functions && function_mode != Some(FunctionCallMode::None), "functions", NO_TOOLS),
-        (function_mode.is_none(), "function_call", NO_TOOLS),
-        (request.n.is_some_and(|n| n != 1), "n", "the local model gives one answer at a time: n must be 1"),
-        (request.logprobs == Some(true), "logprobs", NO_LOGPROBS),
-        (request.top_logprobs.is_some_and(|count| count != 0), "top_logprobs", NO_LOGPROBS),
-        (request.prediction.is_some(), "prediction", "the local model does not take predictions"),
-        (other_modalities, "modalities", TEXT_ONLY),
-        (request.audio.is_some(), "audio", TEXT_ONLY),
-        (request.web_search_options.is_some(), "web_search_options", "the local model cannot search the web"),
-        (request.moderation.is_some(), "moderation", "the local model does not moderate"),
-    ];
-    if let Some((_, param, message)) = impossible.into_iter().find(|(refused, ..)| *refused) {
-        return Err(GenerateError::invalid(param, message));
-    }
-    // An empty text only notes how a known member was written; `null` asks for nothing.
-    let unknown = request.additional_members.iter().find(|(_, text)| !text.is_empty() && *text != "null");
-    unknown.map_or(Ok(()), |(name, _)| {
-        Err(GenerateError::invalid(name, format!("the local model does not know the parameter `{name}`")))
-    })
+    let no_tools = request.tools.is_empty() || tool_mode == Some(ToolChoiceMode::None);
+    let no_functions = request.functions.is_empty() || function_mode == Some(FunctionCallMode::None);
+    unsupported.unless(no_tools, "tools")?;
+    unsupported.unless(tool_mode != Some(ToolChoiceMode::Required), "tool_choice")?;
+    unsupported.unless(no_functions, "functions")?;
+    unsupported.unless(function_mode.is_some(), "function_call")?;
+    unsupported.unless(request.n.is_none_or(|n| n == 1), "n")?;
+    unsupported.unless(!request.logprobs(), "logprobs")?;
+    unsupported.unless(request.top_logprobs.is_none_or(|count| count == 0), "top_logprobs")?;
+    unsupported.leave_out("prediction", &request.prediction)?;
+    unsupported.unless(request.modalities.iter().all(|modality| modality == "text"), "modalities")?;
+    unsupported.leave_out("audio", &request.audio)?;
+    unsupported.leave_out("web_search_options", &request.web_search_options)?;
+    unsupported.leave_out("moderation", &request.moderation)?;
+    foreign_members(request.additional_members.clone()).try_for_each(|(name, _)| unsupported.unless(false, name))
 }
 
 fn translate_message(index: usize, message: &ChatMessage) -> Result<Message, GenerateError> {

@@ -6,18 +6,21 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use sabir_proto::v1::ChatCompletion;
+use sabir_proto::v1::{ChatCompletion, CreateEmbeddingResponse};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{
     engine::{Engine, Facts, Generation, LocalOptions},
     error::{GenerateError, LoadError},
-    request::translate,
+    request::{leave_out_the_impossible, translate},
     response::{Stamp, collect, cut},
     stream::chunks,
 };
-use crate::{ChatCall, ChatFuture, ChunkStream, ModelInfo, Upstream, UpstreamError, UpstreamErrorKind};
+use crate::unsupported::Unsupported;
+use crate::{
+    ChatCall, ChatFuture, ChunkStream, Dropped, EmbedCall, ModelInfo, Reply, Upstream, UpstreamError, UpstreamErrorKind,
+};
 
 /// Below this, a model is good for demonstrations and little else.
 const DEMO_GRADE: u64 = 1_000_000_000;
@@ -66,7 +69,7 @@ impl LocalModel {
     }
 
     /// Checks the request and queues it, off the runtime's threads: tokens and grammars take milliseconds to compute.
-    async fn start(self, call: ChatCall) -> Result<(Stamp, Generation), UpstreamError> {
+    async fn start(self, call: ChatCall) -> Result<Started, UpstreamError> {
         let facts = self.facts();
         if call.model != facts.name {
             let message = format!("the local model is called `{}`, not `{}`", facts.name, call.model);
@@ -78,30 +81,45 @@ impl LocalModel {
             model: call.model,
             system_fingerprint: format!("fp_{:016x}_{}", facts.fingerprint, facts.quantisation.to_lowercase()),
         };
+        let mut unsupported = Unsupported::new(call.on_unsupported, "the local model");
+        leave_out_the_impossible(&call.request, &mut unsupported)?;
         let (request, deadline, engine) = (call.request, call.deadline, self.engine);
         let admit = move || engine.generate(translate(&request, engine.vocabulary_size(), deadline)?);
         let generation = spawn_blocking(admit).await.map_err(|error| GenerateError::Internal(error.to_string()))??;
-        Ok((stamp, generation))
+        Ok(Started { stamp, generation, dropped: unsupported.into_dropped() })
     }
 }
 
+/// An answer that is being made.
+struct Started {
+    stamp: Stamp,
+    generation: Generation,
+    /// What the model was not told of.
+    dropped: Dropped,
+}
+
 impl Upstream for LocalModel {
-    fn chat(&self, call: ChatCall) -> ChatFuture<ChatCompletion> {
+    fn chat(&self, call: ChatCall) -> ChatFuture<Reply<ChatCompletion>> {
         let model = self.clone();
         Box::pin(async move {
-            let (stamp, generation) = model.start(call).await?;
-            Ok(collect(stamp, generation).await?)
+            let Started { stamp, generation, dropped } = model.start(call).await?;
+            Ok(Reply { body: collect(stamp, generation).await?, dropped })
         })
     }
 
-    fn stream_chat(&self, call: ChatCall) -> ChatFuture<ChunkStream> {
+    fn stream_chat(&self, call: ChatCall) -> ChatFuture<Reply<ChunkStream>> {
         let model = self.clone();
         Box::pin(async move {
-            let (stamp, mut generation) = model.start(call).await?;
+            let Started { stamp, mut generation, dropped } = model.start(call).await?;
             let first = generation.next().await.unwrap_or_else(|| Err(cut()))?;
             let stream: ChunkStream = Box::pin(chunks(stamp, first, generation).map(|chunk| Ok(chunk?)));
-            Ok(stream)
+            Ok(Reply { body: stream, dropped })
         })
+    }
+
+    fn embed(&self, _: EmbedCall) -> ChatFuture<Reply<CreateEmbeddingResponse>> {
+        let error = UpstreamError::new(UpstreamErrorKind::InvalidRequest, "this model answers; it does not embed");
+        Box::pin(std::future::ready(Err(error.with_param("model").with_code("model_not_supported"))))
     }
 
     fn models(&self) -> ChatFuture<Vec<ModelInfo>> {

@@ -23,8 +23,13 @@ fn sent(json: &str, streamed: bool, quirks: Quirks) -> String {
     let mut wire = Vec::new();
     PLANS.read(protocol.schema.request, json.as_bytes(), Mode::Strict, &mut wire).unwrap();
     let request = CreateChatCompletionRequest::decode(&wire[..]).unwrap();
-    let call = ChatCall { model: "m".to_owned(), request: Box::new(request), deadline: None };
-    let request = protocol.chat_request(call, streamed).unwrap();
+    let call = ChatCall {
+        model: "m".to_owned(),
+        request: Box::new(request),
+        deadline: None,
+        on_unsupported: Default::default(),
+    };
+    let request = protocol.chat_request(call, streamed).unwrap().request;
     assert_eq!((request.method, &*request.path), (Method::POST, "/chat/completions"));
     String::from_utf8(request.body.to_vec()).unwrap()
 }
@@ -34,7 +39,7 @@ fn decode<'a>(
     quirks: Quirks,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<ChatCompletionChunk>, Option<UpstreamError>) {
-    let mut decoder = protocol(quirks).stream_decoder();
+    let mut decoder = protocol(quirks).stream_decoder(());
     let mut chunks = Vec::new();
     for piece in pieces {
         decoder.push(Bytes::copy_from_slice(piece));
@@ -148,7 +153,7 @@ fn a_whole_answer_is_read_with_what_no_schema_names() {
         r#""message":{"role":"assistant","content":"hi","x":1},"finish_reason":"eos"}],"#,
         r#""usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#
     );
-    let completion = protocol(Quirks::NONE).read_completion(body.as_bytes()).unwrap();
+    let completion = protocol(Quirks::NONE).read_completion((), body.as_bytes()).unwrap();
     let choice = &completion.choices[0];
     assert_eq!(choice.message.as_ref().unwrap().content.as_deref(), Some("hi"));
     assert_eq!(choice.message.as_ref().unwrap().additional_members["x"], "1");
@@ -159,7 +164,7 @@ fn a_whole_answer_is_read_with_what_no_schema_names() {
 
 #[test]
 fn an_answer_that_is_none_is_an_error() {
-    let read = |body: &str| protocol(Quirks::NONE).read_completion(body.as_bytes()).unwrap_err();
+    let read = |body: &str| protocol(Quirks::NONE).read_completion((), body.as_bytes()).unwrap_err();
     assert_eq!(read("").kind, UpstreamErrorKind::Protocol);
     assert_eq!(read("<html></html>").kind, UpstreamErrorKind::Protocol);
     assert_eq!(read("[1]").kind, UpstreamErrorKind::Protocol);

@@ -2,11 +2,12 @@
 
 use super::{FoundBy, Vendor};
 use crate::credentials::Authentication;
-use crate::openai::{DoneMarker, OutputLimit, Quirks, StreamUsage};
+use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
 
 /// A vendor in the cloud that follows OpenAI in everything that matters here.
 const HOSTED: Vendor = Vendor {
     name: "",
+    dialect: &openai::DIALECT,
     base_url: None,
     path_of_bare_host: "",
     key_variables: &[],

@@ -8,8 +8,10 @@ use futures_util::{StreamExt, stream};
 use sabir_proto::v1::chat_completion::Choice;
 use sabir_proto::v1::chat_completion_chunk::{Choice as ChunkChoice, Delta};
 use sabir_proto::v1::chat_message::Content;
-use sabir_proto::v1::{ChatCompletionChunk, ChatMessage, CompletionUsage, FinishReason, Role, StreamOptions};
-use sabir_providers::{ChatFuture, ChunkStream, ModelInfo, Upstream, UpstreamErrorKind};
+use sabir_proto::v1::{
+    ChatCompletionChunk, ChatMessage, CompletionUsage, CreateEmbeddingResponse, FinishReason, Role, StreamOptions,
+};
+use sabir_providers::{ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, Upstream, UpstreamErrorKind};
 use sabir_store::{BatchConfig, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageRow, UsageStore};
 use tonic::Code;
 
@@ -62,7 +64,7 @@ fn failed(kind: UpstreamErrorKind) -> UpstreamError {
 }
 
 impl Upstream for Script {
-    fn chat(&self, call: ChatCall) -> ChatFuture<ChatCompletion> {
+    fn chat(&self, call: ChatCall) -> ChatFuture<Reply<ChatCompletion>> {
         let outcome = match call.model.as_str() {
             "silence" => return Box::pin(std::future::pending()),
             "refuse" => Err(failed(UpstreamErrorKind::RateLimited)),
@@ -70,13 +72,18 @@ impl Upstream for Script {
             model => {
                 let choice = Choice { finish_reason: reason(model).into(), ..Default::default() };
                 let usage = if model == "uncounted" { None } else { usage() };
-                Ok(ChatCompletion { model: "real-name".to_owned(), choices: vec![choice], usage, ..Default::default() })
+                Ok(Reply::whole(ChatCompletion {
+                    model: "real-name".to_owned(),
+                    choices: vec![choice],
+                    usage,
+                    ..Default::default()
+                }))
             }
         };
         Box::pin(std::future::ready(outcome))
     }
 
-    fn stream_chat(&self, call: ChatCall) -> ChatFuture<ChunkStream> {
+    fn stream_chat(&self, call: ChatCall) -> ChatFuture<Reply<ChunkStream>> {
         let first = chunk("12345678", FinishReason::Unspecified);
         let last = chunk("", reason(&call.model));
         let count = ChatCompletionChunk { usage: usage(), ..Default::default() };
@@ -89,7 +96,11 @@ impl Upstream for Script {
             "uncounted" => stream::iter([Ok(first), Ok(last)]).boxed(),
             _ => stream::iter([Ok(first), Ok(last), Ok(count)]).boxed(),
         };
-        Box::pin(std::future::ready(Ok(chunks)))
+        Box::pin(std::future::ready(Ok(Reply::whole(chunks))))
+    }
+
+    fn embed(&self, _: EmbedCall) -> ChatFuture<Reply<CreateEmbeddingResponse>> {
+        Box::pin(std::future::pending())
     }
 
     fn models(&self) -> ChatFuture<Vec<ModelInfo>> {

@@ -2,7 +2,7 @@
 
 use sabir_providers::openai::{DoneMarker, OutputLimit, Quirks, StreamUsage};
 use sabir_providers::vendors::{Discovered, VENDORS, Vendor, vendor};
-use sabir_providers::{Endpoint, Secret, SetupError};
+use sabir_providers::{Dialect, Endpoint, Secret, SetupError};
 
 use crate::config::Section;
 use crate::nearest::nearest;
@@ -12,6 +12,8 @@ use crate::nearest::nearest;
 pub struct ProviderConfig {
     /// Address and credentials: `base_url`, and one of `api_key`, `api_key_file` and `api_key_env`.
     pub endpoint: Endpoint,
+    /// The protocol it speaks: that of its `vendor`.
+    pub dialect: &'static Dialect,
     /// Where it departs from OpenAI's protocol: `stream_usage`, `done_marker`, `output_limit`.
     pub quirks: Quirks,
     /// Where we know of it from, for the log.
@@ -36,7 +38,9 @@ impl ProviderConfig {
             let key = key.or_else(|| usual(row.key_variables).map(Secret::new));
             let base_url = base_url.or_else(|| usual(row.base_url_variables));
             match Endpoint::from_vendor(row, base_url.as_deref(), key) {
-                Ok(endpoint) => Some(Self { endpoint, quirks, origin: "the configuration".to_owned() }),
+                Ok(endpoint) => {
+                    Some(Self { endpoint, dialect: row.dialect, quirks, origin: "the configuration".to_owned() })
+                }
                 Err(error) => {
                     let wrong = if matches!(error, SetupError::Key) { "api_key" } else { "base_url" };
                     section.problem(wrong, error.to_string());
@@ -52,6 +56,7 @@ impl ProviderConfig {
     pub(super) fn discovered(found: &Discovered) -> Result<Self, SetupError> {
         Ok(Self {
             endpoint: Endpoint::from_vendor(found.vendor, found.base_url.as_deref(), found.key.clone())?,
+            dialect: found.vendor.dialect,
             quirks: found.vendor.quirks,
             origin: found.variable.to_owned(),
         })

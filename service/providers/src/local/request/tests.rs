@@ -7,6 +7,7 @@ use sabir_proto::v1::{
 };
 
 use super::*;
+use crate::upstream::OnUnsupported;
 
 fn user(text: &str) -> ChatMessage {
     ChatMessage { role: Role::User.into(), content: Some(Content::Text(text.to_owned())), ..Default::default() }
@@ -17,6 +18,10 @@ fn request() -> CreateChatCompletionRequest {
 }
 
 fn param(request: &CreateChatCompletionRequest) -> String {
+    let mut unsupported = Unsupported::new(OnUnsupported::Refuse, "the local model");
+    if let Err(error) = leave_out_the_impossible(request, &mut unsupported) {
+        return error.param.unwrap_or_default();
+    }
     match translate(request, 100, None) {
         Err(GenerateError::InvalidRequest { param, .. }) => param,
         other => format!("{other:?}"),
@@ -140,6 +145,8 @@ fn parameters_without_bearing_are_taken() {
         additional_members: [("stop".into(), String::new()), ("future".into(), "null".into())].into(),
         ..request()
     };
+    let mut unsupported = Unsupported::new(OnUnsupported::Refuse, "the local model");
+    assert_eq!(leave_out_the_impossible(&request, &mut unsupported), Ok(()));
     assert!(translate(&request, 100, None).is_ok(), "{:?}", translate(&request, 100, None));
 }
 

@@ -10,6 +10,7 @@ use sabir_proto::v1::{
 
 use super::super::fixture::{self, END_OF_TURN};
 use super::*;
+use crate::OnUnsupported;
 
 fn model() -> LocalModel {
     let folder = tempfile::tempdir().unwrap();
@@ -32,13 +33,14 @@ fn call(text: &str, max_tokens: i32) -> ChatCall {
             ..Default::default()
         }),
         deadline: None,
+        on_unsupported: OnUnsupported::Refuse,
     }
 }
 
 #[tokio::test]
 async fn a_stream_says_what_the_whole_answer_says() {
     let model = model();
-    let whole = model.chat(call("hello", 30)).await.unwrap();
+    let whole = model.chat(call("hello", 30)).await.unwrap().body;
     assert!(whole.id.starts_with("chatcmpl-") && whole.id.len() == 41, "{}", whole.id);
     assert_eq!((whole.object.as_str(), whole.model.as_str()), ("chat.completion", "tiny"));
     let choice = &whole.choices[0];
@@ -48,7 +50,7 @@ async fn a_stream_says_what_the_whole_answer_says() {
     let usage = whole.usage.as_ref().unwrap();
     assert_eq!((usage.completion_tokens, usage.total_tokens), (30, usage.prompt_tokens + 30));
 
-    let chunks: Vec<_> = model.stream_chat(call("hello", 30)).await.unwrap().map(Result::unwrap).collect().await;
+    let chunks: Vec<_> = model.stream_chat(call("hello", 30)).await.unwrap().body.map(Result::unwrap).collect().await;
     let text: String = chunks
         .iter()
         .flat_map(|chunk| &chunk.choices)
@@ -75,7 +77,7 @@ async fn structured_output_ends_with_stop_and_parses() {
     let mut call = call("x", 100);
     call.request.response_format = Some(ResponseFormat { format: Some(format), ..Default::default() });
     call.request.logit_bias.clear();
-    let completion = model().chat(call).await.unwrap();
+    let completion = model().chat(call).await.unwrap().body;
     assert_eq!(completion.choices[0].finish_reason(), FinishReason::Stop);
     let text = completion.choices[0].message.as_ref().unwrap().content();
     assert!([r#"{"ok":true}"#, r#"{"ok":false}"#].contains(&text), "{text}");
@@ -92,6 +94,11 @@ async fn refusals_have_the_kind_and_the_parameter() {
     assert_eq!((refused.kind, refused.param.as_deref()), (UpstreamErrorKind::InvalidRequest, Some("n")));
     let refused = model.stream_chat(two).await.err().unwrap();
     assert_eq!((refused.kind, refused.param.as_deref()), (UpstreamErrorKind::InvalidRequest, Some("n")));
+
+    let mut lenient = call("x", 1);
+    lenient.request.n = Some(2);
+    lenient.on_unsupported = OnUnsupported::Drop;
+    assert_eq!(model.chat(lenient).await.unwrap().dropped, ["n"]);
 
     let refused = error(call(&"x".repeat(3000), 1)).await;
     assert_eq!(
@@ -117,7 +124,7 @@ async fn a_full_queue_is_overloaded_and_says_when_to_come_back() {
 
 impl LocalModel {
     async fn start_for_test(&self) -> Result<Generation, UpstreamError> {
-        self.clone().start(call("x", 2000)).await.map(|(_, generation)| generation)
+        self.clone().start(call("x", 2000)).await.map(|started| started.generation)
     }
 }
 
