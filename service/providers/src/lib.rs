@@ -25,6 +25,8 @@ mod http_upstream;
 mod transport;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod scripted;
 
 // A model in the process.

@@ -1,17 +1,12 @@
 //! Claims about the translation, without a socket.
 
-use std::sync::LazyLock;
-
 use prost::Message as _;
 use sabir_proto::v1::{ChatCompletionChunk, CreateChatCompletionRequest, FinishReason};
 use transcode::json::Mode;
 
 use super::*;
 use crate::error::UpstreamErrorKind;
-use crate::protocol::StreamDecoder;
-
-static PLANS: LazyLock<Arc<Plans>> =
-    LazyLock::new(|| Arc::new(Plans::compile(sabir_proto::FILE_DESCRIPTOR_SET).unwrap()));
+use crate::golden::{self, PLANS};
 
 fn protocol(quirks: Quirks) -> OpenAi {
     OpenAi::new(Arc::clone(&PLANS), quirks).unwrap()
@@ -39,20 +34,7 @@ fn decode<'a>(
     quirks: Quirks,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<ChatCompletionChunk>, Option<UpstreamError>) {
-    let mut decoder = protocol(quirks).stream_decoder(());
-    let mut chunks = Vec::new();
-    for piece in pieces {
-        decoder.push(Bytes::copy_from_slice(piece));
-        loop {
-            match decoder.next_chunk() {
-                Ok(Some(chunk)) => chunks.push(chunk),
-                Ok(None) if decoder.ended() => return (chunks, None),
-                Ok(None) => break,
-                Err(error) => return (chunks, Some(error)),
-            }
-        }
-    }
-    (chunks, decoder.finish().err())
+    golden::decode(protocol(quirks).stream_decoder(()), pieces)
 }
 
 fn kind_after(stream: &str, quirks: Quirks) -> Option<UpstreamErrorKind> {
