@@ -3,8 +3,8 @@
 //! The options are read once, when plans and routes are compiled; nothing here runs while a request is served.
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumValueDescriptor, FieldDescriptor, FileDescriptor, MethodDescriptor,
-    OneofDescriptor, ServiceDescriptor, Value,
+    DescriptorPool, DynamicMessage, EnumValueDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor,
+    MethodDescriptor, OneofDescriptor, ServiceDescriptor, Value,
 };
 
 /// What is written for a member whose field is unset.
@@ -29,6 +29,8 @@ pub enum ErrorShape {
     OpenAi,
     /// OAuth 2.0's `{"error": "...", "error_description": "..."}`.
     OAuth2,
+    /// Anthropic's `{"type": "error", "error": {...}}`.
+    Anthropic,
 }
 
 /// How a oneof is told apart in JSON.
@@ -36,6 +38,8 @@ pub enum ErrorShape {
 pub(crate) enum OneofForm {
     /// One member named as the oneof; the JSON type of its value tells which field is set.
     ByJsonType(Unset),
+    /// The same, but the value is the JSON form of the whole message.
+    Bare,
     /// The fields stand side by side and this member names the one that is set.
     Tag(String),
 }
@@ -92,6 +96,7 @@ pub(crate) struct StreamShape {
     pub(crate) id_field: Option<String>,
     pub(crate) event_field: Option<String>,
     pub(crate) retry_millis: Option<u32>,
+    pub(crate) no_end_event: bool,
 }
 
 /// Limits of a method; what is `None` is as for all methods.
@@ -171,6 +176,7 @@ fn error_shape(message: &DynamicMessage) -> Option<ErrorShape> {
         1 => Some(ErrorShape::Status),
         2 => Some(ErrorShape::OpenAi),
         3 => Some(ErrorShape::OAuth2),
+        4 => Some(ErrorShape::Anthropic),
         _ => None,
     }
 }
@@ -213,8 +219,16 @@ pub(crate) fn oneof(oneof: &OneofDescriptor) -> Option<OneofForm> {
     if flag(&message, "by_json_type") {
         return Some(OneofForm::ByJsonType(unset(&message)));
     }
+    if flag(&message, "bare") {
+        return Some(OneofForm::Bare);
+    }
     let tag = text(&message, "tag");
     (!tag.is_empty()).then_some(OneofForm::Tag(tag))
+}
+
+/// Whether the JSON form of a message is the value of its one oneof.
+pub(crate) fn is_bare(message: &MessageDescriptor) -> bool {
+    message.oneofs().any(|oneof| self::oneof(&oneof) == Some(OneofForm::Bare))
 }
 
 /// The string that stands for an enum value, if one is declared.
@@ -287,6 +301,7 @@ fn stream(method: &DynamicMessage) -> StreamShape {
             .get_field_by_name("retry_millis")
             .and_then(|value| value.as_u32())
             .filter(|&millis| millis > 0),
+        no_end_event: flag(&options, "no_end_event"),
     }
 }
 

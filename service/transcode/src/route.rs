@@ -50,6 +50,17 @@ impl RouteError {
     }
 }
 
+/// The event that marks the normal end of a stream of server-sent events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// One called `end`.
+    Named,
+    /// One with this text for data.
+    Text(String),
+    /// The last message says so itself.
+    None,
+}
+
 /// An RPC, as far as serving it needs to know.
 #[derive(Debug)]
 pub(crate) struct Method {
@@ -62,7 +73,7 @@ pub(crate) struct Method {
     pub(crate) client_streaming: bool,
     pub(crate) server_streaming: bool,
     /// The text of a last event that marks the normal end of a stream.
-    pub(crate) terminator: Option<String>,
+    pub(crate) end: StreamEnd,
     /// Whether the body may be a form too, where that differs from the server's policy.
     pub(crate) accept_forms: Option<bool>,
     /// What its events carry beside their data.
@@ -314,7 +325,11 @@ fn method(descriptor: &MethodDescriptor, plans: &Plans, sources: &Sources) -> Re
         path: path.parse().map_err(|_| RouteError::new(&full_name, "the name is not a path"))?,
         client_streaming: descriptor.is_client_streaming(),
         server_streaming: descriptor.is_server_streaming(),
-        terminator: options.terminator,
+        end: match options.terminator {
+            Some(text) => StreamEnd::Text(text),
+            None if options.stream.no_end_event => StreamEnd::None,
+            None => StreamEnd::Named,
+        },
         accept_forms: options.accept_forms,
         event_fields,
         http_body: plans.name(output) == HTTP_BODY,

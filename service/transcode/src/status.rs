@@ -132,15 +132,17 @@ pub(crate) fn body(plans: Option<&Plans>, shape: ErrorShape, status: &Status, ht
     match shape {
         ErrorShape::Status | ErrorShape::OAuth2 => error,
         ErrorShape::OpenAi => [br#"{"error":"#, error.as_slice(), b"}"].concat(),
+        ErrorShape::Anthropic => [br#"{"type":"error","error":"#, error.as_slice(), b"}"].concat(),
     }
 }
 
-/// The error itself, without the envelope that OpenAI's body puts around it.
+/// The error itself, without the envelope that OpenAI's and Anthropic's bodies put around it.
 pub(crate) fn object(plans: Option<&Plans>, shape: ErrorShape, status: &Status, http: StatusCode) -> Vec<u8> {
     let written = match shape {
         ErrorShape::Status => serde_json::to_vec(&StatusBody::new(plans, status)),
         ErrorShape::OpenAi => serde_json::to_vec(&OpenAiError::new(status, http)),
         ErrorShape::OAuth2 => serde_json::to_vec(&OAuth2Error::new(status, http)),
+        ErrorShape::Anthropic => serde_json::to_vec(&AnthropicError::new(status, http)),
     };
     written.unwrap_or_else(|_| b"{}".to_vec())
 }
@@ -191,6 +193,31 @@ impl<'a> OpenAiError<'a> {
                 .map(|info| info.metadata.get("code").cloned().unwrap_or_else(|| info.reason.to_ascii_lowercase()))
                 .or_else(|| violation.map(|violation| violation.reason.clone()).filter(|rule| !rule.is_empty())),
         }
+    }
+}
+
+/// Anthropic's error. Source: <https://docs.claude.com/en/api/errors>.
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
+impl<'a> AnthropicError<'a> {
+    fn new(status: &'a Status, http: StatusCode) -> Self {
+        let r#type = match http.as_u16() {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            400..=498 => "invalid_request_error",
+            503 | 529 => "overloaded_error",
+            504 => "timeout_error",
+            _ => "api_error",
+        };
+        Self { r#type, message: status.message() }
     }
 }
 

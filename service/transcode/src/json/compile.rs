@@ -71,6 +71,12 @@ impl Compiler {
             let form = match options::oneof(&oneof) {
                 None => Form::Plain,
                 Some(OneofForm::Tag(tag)) => Form::Tag { json_key: json_key(&tag), name: tag.into() },
+                Some(OneofForm::Bare) => {
+                    if members.len() != descriptors.len() {
+                        return Err(PlanError::new(oneof.full_name(), "a bare oneof is alone in its message"));
+                    }
+                    Form::ByJsonType(union(oneof.full_name(), &name, Unset::Omit, &members, &descriptors)?)
+                }
                 Some(OneofForm::ByJsonType(unset)) => {
                     Form::ByJsonType(union(oneof.full_name(), &name, unset, &members, &descriptors)?)
                 }
@@ -107,7 +113,8 @@ impl Compiler {
         }
         Ok(Message {
             full_name: message.full_name().into(),
-            well_known: WellKnown::of(message.full_name()),
+            well_known: WellKnown::of(message.full_name())
+                .or_else(|| options::is_bare(message).then_some(WellKnown::Bare)),
             members: Names::new(names(&fields, &oneofs, &output)),
             fields: fields.into(),
             oneofs: oneofs.into(),

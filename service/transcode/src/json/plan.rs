@@ -225,6 +225,8 @@ pub(crate) enum WellKnown {
     Value,
     ListValue,
     Any,
+    /// A message of one `bare` oneof: the value of the field that is set.
+    Bare,
 }
 
 impl WellKnown {

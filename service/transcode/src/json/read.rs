@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Error as _};
 pub(super) use self::list::{read_elements, read_entries};
 pub(super) use self::object::{MessageSeed, read_object};
 pub(super) use self::scalar::SingleSeed;
+pub(super) use self::union::UnionSeed;
 
 use super::compile::Compiled;
 use super::error::{ReadError, ReadErrorKind};

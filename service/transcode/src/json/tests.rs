@@ -55,6 +55,12 @@ message Scalars {
   repeated int32 many = 1 [(transcode.v1.field).accept_scalar = true]; bytes raw = 2 [(transcode.v1.field).raw = true];
   map<string, string> more = 3 [(transcode.v1.field).additional_members = true];
 }
+message Item { oneof value { option (transcode.v1.oneof).bare = true; string text = 1; int64 token = 2; Tokens tokens = 3; } }
+message Tokens { repeated int64 ids = 1; }
+message Items {
+  repeated Item input = 1 [(transcode.v1.field).accept_scalar = true]; Item one = 2;
+  map<string, string> more = 3 [(transcode.v1.field).additional_members = true];
+}
 message Cased { Case cased = 1; }
 message Plain {
   int32 small_number = 1; int64 big = 2; string text = 3; bool flag = 4; bytes data = 5; Kind kind = 6; double ratio = 7;
@@ -170,6 +176,26 @@ fn a_union_takes_each_json_type() {
         let back = write(&plans, "t.All", &wire);
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parse(&back), parse(&document), "{back}");
+    }
+}
+
+#[test]
+fn a_bare_union_is_the_value_itself() {
+    let plans = plans();
+    for document in [
+        r#"{"input":["a","b"]}"#,
+        r#"{"input":"a"}"#,
+        r#"{"input":["1","2"]}"#,
+        r#"{"input":[["1"],["2","3"]],"one":["4"]}"#,
+        r#"{"one":""}"#,
+    ] {
+        let wire = read(&plans, "c.Items", document).unwrap_or_else(|error| panic!("{document}: {error}"));
+        assert_eq!(write(&plans, "c.Items", &wire).replace(['"', ' '], ""), document.replace(['"', ' '], ""));
+    }
+    let tokens = read(&plans, "c.Items", r#"{"input":[1,2]}"#).unwrap();
+    assert_eq!(tokens, [0x0a, 2, 0x10, 1, 0x0a, 2, 0x10, 2]);
+    for wrong in [r#"{"input":[{}]}"#, r#"{"input":[true]}"#, r#"{"input":true}"#, r#"{"input":[null]}"#] {
+        assert!(read(&plans, "c.Items", wrong).is_err(), "{wrong}");
     }
 }
 

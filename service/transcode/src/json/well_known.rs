@@ -11,8 +11,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 pub(crate) use self::time::{duration_text, timestamp_text};
 use self::time::{parse_duration, parse_timestamp};
 use super::error::WriteError;
-use super::plan::{Kind, Message, WellKnown};
-use super::read::{Context, Outcome, SingleSeed, read_elements, read_entries};
+use super::plan::{Form, Kind, Message, WellKnown};
+use super::read::{Context, Outcome, SingleSeed, UnionSeed, read_elements, read_entries};
 use super::wire::{Reader, Value, WireType, close, open, put_bytes, put_varint};
 use super::write::{Writer, put_json_string, utf8};
 
@@ -59,6 +59,10 @@ pub(super) fn read<'de, 'a, D: Deserializer<'de>>(
             deserializer.deserialize_any(ValueVisitor { context, kind, plan })
         }
         WellKnown::Any => any::read(context, deserializer),
+        WellKnown::Bare => match plan.oneofs.first().map(|oneof| &oneof.form) {
+            Some(Form::ByJsonType(union)) => UnionSeed { context, plan, union }.deserialize(deserializer),
+            _ => Err(D::Error::custom("not a union")),
+        },
     }
 }
 
@@ -268,6 +272,7 @@ pub(super) fn write<'a>(
         WellKnown::Struct | WellKnown::ListValue => writer.first_field(plan, wire),
         WellKnown::Value => writer.value(plan, wire),
         WellKnown::Any => any::write(writer, wire),
+        WellKnown::Bare => writer.bare(plan, wire),
     }
 }
 

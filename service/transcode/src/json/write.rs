@@ -310,18 +310,41 @@ impl<'a> Writer<'a> {
             }
             return Ok(());
         };
-        let field = &open.plan.fields[usize::from(index)];
-        let slot = self.slots[open.base + usize::from(index)];
         self.key(&union.json_key, first);
+        self.union_value(open.plan, open.wire, open.base, index, union)
+    }
+
+    /// Writes a message of one bare oneof: the value of the field that is set, or `null`.
+    pub(super) fn bare(&mut self, plan: &'a Message, wire: &[u8]) -> Result<(), WriteError> {
+        let base = self.index(plan, wire)?;
+        match (self.set_field(plan, 0, base), plan.oneofs.first().map(|oneof| &oneof.form)) {
+            (Some(index), Some(Form::ByJsonType(union))) => self.union_value(plan, wire, base, index, union)?,
+            _ => self.out.extend_from_slice(b"null"),
+        }
+        self.slots.truncate(base);
+        Ok(())
+    }
+
+    /// Writes the value of the field of a union that is set.
+    fn union_value(
+        &mut self,
+        plan: &Message,
+        wire: &[u8],
+        base: usize,
+        index: u16,
+        union: &Union,
+    ) -> Result<(), WriteError> {
+        let field = &plan.fields[usize::from(index)];
+        let slot = self.slots[base + usize::from(index)];
         if union.array != Some(index) {
-            return self.field_value(open.plan, field, open.wire, slot);
+            return self.field_value(plan, field, wire, slot);
         }
         // The array is the one repeated field of the message.
         let Kind::Message(list) = field.kind else {
             return Err(wrong_type());
         };
         let list = &self.plans.messages[list.0 as usize];
-        let merged = merged(open.plan, field, open.wire, slot)?;
+        let merged = merged(plan, field, wire, slot)?;
         let inner = self.index(list, &merged)?;
         let elements = self.slots[inner];
         match list.fields.first() {

@@ -7,7 +7,7 @@ use super::ordered::{Json, Ordered};
 use super::schema::{Additional, Schema, Type};
 use super::{HTTP_BODY, Version};
 use crate::options::{ErrorShape, OpenApi};
-use crate::route::{Method, Route};
+use crate::route::{Method, Route, StreamEnd};
 
 const EVENTS: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
@@ -110,12 +110,13 @@ impl Stream<'_> {
     }
 
     fn events_end(&self) -> String {
-        let end = match &self.method.terminator {
-            Some(text) => format!("the last event has the data `{text}`"),
-            None => "the last event is called `end`".to_owned(),
+        let end = match &self.method.end {
+            StreamEnd::Text(text) => format!("the last event has the data `{text}`"),
+            StreamEnd::Named => "the last event is called `end`".to_owned(),
+            StreamEnd::None => "the last event is a message that says so".to_owned(),
         };
         let error = match self.method.error_shape {
-            ErrorShape::Status => "an event called `error`",
+            ErrorShape::Status | ErrorShape::Anthropic => "an event called `error`",
             ErrorShape::OpenAi | ErrorShape::OAuth2 => "an event whose data has the member `error`",
         };
         format!("{end}, or is {error}. A stream without either was cut short.")
@@ -153,19 +154,22 @@ impl Stream<'_> {
             message.push(("event", Schema::of(Type::String), false));
         }
         message.push(("data", json(self.schema.clone()), true));
-        let end = match &self.method.terminator {
-            Some(text) => vec![("data", Schema::constant(text), true)],
-            None => vec![("event", Schema::constant("end"), true), ("data", Schema::constant("{}"), true)],
+        let end = match &self.method.end {
+            StreamEnd::Text(text) => Some(vec![("data", Schema::constant(text), true)]),
+            StreamEnd::Named => {
+                Some(vec![("event", Schema::constant("end"), true), ("data", Schema::constant("{}"), true)])
+            }
+            StreamEnd::None => None,
         };
         let error = match self.method.error_shape {
-            ErrorShape::Status => vec![("event", Schema::constant("error"), true), ("data", json(self.error()), true)],
+            ErrorShape::Status | ErrorShape::Anthropic => {
+                vec![("event", Schema::constant("error"), true), ("data", json(self.error()), true)]
+            }
             ErrorShape::OpenAi | ErrorShape::OAuth2 => vec![("data", json(self.error()), true)],
         };
-        let any_of = vec![
-            event("A message.", message),
-            event("The end: all went well.", end),
-            event("The end: something went wrong.", error),
-        ];
+        let mut any_of = vec![event("A message.", message)];
+        any_of.extend(end.map(|end| event("The end: all went well.", end)));
+        any_of.push(event("The end: something went wrong.", error));
         MediaType {
             item_schema: Some(Schema { any_of, ..Schema::default() }),
             examples: self.serialized(|text| format!("data: {text}\n\n")),
@@ -183,6 +187,7 @@ impl Stream<'_> {
         let error = match self.method.error_shape {
             ErrorShape::Status | ErrorShape::OAuth2 => self.error(),
             ErrorShape::OpenAi => Schema::reference("Error"),
+            ErrorShape::Anthropic => Schema::reference("AnthropicError"),
         };
         let any_of = vec![
             self.schema.clone(),

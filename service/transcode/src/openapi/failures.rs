@@ -84,6 +84,7 @@ impl Failures {
             ErrorShape::OpenAi if !self.shapes.contains(&ErrorShape::Status) => "",
             ErrorShape::OpenAi => "-OpenAI",
             ErrorShape::OAuth2 => "-OAuth2",
+            ErrorShape::Anthropic => "-Anthropic",
         }
     }
 
@@ -93,6 +94,7 @@ impl Failures {
             ErrorShape::Status => "Status",
             ErrorShape::OpenAi => "ErrorResponse",
             ErrorShape::OAuth2 => "OAuth2Error",
+            ErrorShape::Anthropic => "AnthropicErrorResponse",
         })
     }
 
@@ -144,6 +146,10 @@ impl Failures {
         }
         if self.shapes.contains(&ErrorShape::OAuth2) {
             schemas.push(("OAuth2Error".to_owned(), oauth2_error()));
+        }
+        if self.shapes.contains(&ErrorShape::Anthropic) {
+            schemas.push(("AnthropicErrorResponse".to_owned(), anthropic_envelope()));
+            schemas.push(("AnthropicError".to_owned(), anthropic_error()));
         }
         (responses, schemas)
     }
@@ -287,6 +293,32 @@ fn openai_error() -> Schema {
         description: Some("What went wrong.".into()),
         properties: Ordered::from(properties),
         required,
+        ..Schema::of(Type::Object)
+    }
+}
+
+fn anthropic_envelope() -> Schema {
+    let properties =
+        vec![("type".to_owned(), Schema::constant("error")), ("error".to_owned(), Schema::reference("AnthropicError"))];
+    Schema {
+        description: Some("An error.".into()),
+        properties: Ordered::from(properties),
+        required: vec!["type".to_owned(), "error".to_owned()],
+        ..Schema::of(Type::Object)
+    }
+}
+
+/// Source: <https://docs.claude.com/en/api/errors>.
+fn anthropic_error() -> Schema {
+    let text = |words: &str| Schema::of(Type::String).described(Some(words.to_owned()));
+    let properties = vec![
+        ("type".to_owned(), text("The kind of error, such as `invalid_request_error` or `overloaded_error`.")),
+        ("message".to_owned(), text("What went wrong, for developers.")),
+    ];
+    Schema {
+        description: Some("What went wrong.".into()),
+        properties: Ordered::from(properties),
+        required: vec!["type".to_owned(), "message".to_owned()],
         ..Schema::of(Type::Object)
     }
 }

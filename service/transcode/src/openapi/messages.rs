@@ -55,6 +55,7 @@ impl<'a> Messages<'a> {
             Some(WellKnown::Wrapper) => {
                 message.get_field(1).map(|value| self.single(&value, direction)).unwrap_or_default()
             }
+            Some(WellKnown::Bare) => Schema::reference(&self.names.of(message.full_name(), None, direction)),
             Some(kind) => scalars::well_known(kind),
             None if message.full_name() == EMPTY => empty(),
             None => Schema::reference(&self.names.of(message.full_name(), None, direction)),

@@ -58,7 +58,7 @@ pub(super) fn well_known(kind: WellKnown) -> Schema {
             additional_properties: Some(Additional::Allowed(true)),
             ..Schema::of(Type::Object)
         },
-        WellKnown::Value | WellKnown::Wrapper => Schema::default(),
+        WellKnown::Value | WellKnown::Wrapper | WellKnown::Bare => Schema::default(),
     }
 }
 

@@ -5,8 +5,8 @@
 //! | | |
 //! |---|---|
 //! | message | `data: ` and its JSON; in front of it `id: ` and `event: ` where the method's `stream` option names fields |
-//! | success | the method's terminator as `data: `, or `event: end` with `data: {}`, a `google.rpc.Status` that is OK |
-//! | error | `event: error` with the error in the shape of the API; without a name in the other shape, whose clients tell it by its `error` member |
+//! | success | the method's terminator as `data: `; or `event: end` with `data: {}`, a `google.rpc.Status` that is OK; or nothing, where the last message says so |
+//! | error | `event: error` with the error in the shape of the API; without a name in OpenAI's and OAuth's, whose clients tell it by its `error` member |
 //! | cut | neither |
 //! | silence | a comment |
 //! | beginning | `retry: ` where the method has one |
@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 use super::Call;
 use super::stream::{Framing, write_line};
 use crate::ErrorShape;
+use crate::route::StreamEnd;
 use crate::status;
 
 pub(super) struct Events;
@@ -44,14 +45,15 @@ impl Framing for Events {
 
     fn end(&mut self, call: &Call, status: &Status, out: &mut Vec<u8>) {
         if status.code() == Code::Ok {
-            match &call.method.terminator {
-                Some(terminator) => out.extend_from_slice(format!("data: {terminator}\n\n").as_bytes()),
-                None => out.extend_from_slice(b"event: end\ndata: {}\n\n"),
+            match &call.method.end {
+                StreamEnd::Text(text) => out.extend_from_slice(format!("data: {text}\n\n").as_bytes()),
+                StreamEnd::Named => out.extend_from_slice(b"event: end\ndata: {}\n\n"),
+                StreamEnd::None => {}
             }
             return;
         }
         let shape = call.method.error_shape;
-        if shape == ErrorShape::Status {
+        if matches!(shape, ErrorShape::Status | ErrorShape::Anthropic) {
             out.extend_from_slice(b"event: error\n");
         }
         out.extend_from_slice(b"data: ");

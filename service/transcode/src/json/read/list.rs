@@ -1,6 +1,6 @@
 //! JSON arrays into repeated fields, and JSON objects into maps.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::{ScalarVisitor, SingleSeed};
 use super::{Context, Outcome, Segment};
@@ -23,9 +23,9 @@ impl<'de> DeserializeSeed<'de> for ListSeed<'_, '_, '_> {
 
 impl<'a, 'p> ListSeed<'_, 'a, 'p> {
     /// A scalar where a list is expected.
-    fn scalar<E: Error>(
+    fn scalar<'de, E: Error>(
         self,
-        visit: impl FnOnce(ScalarVisitor<'_, 'a, 'p>) -> Result<Outcome, E>,
+        value: impl IntoDeserializer<'de, E>,
         given: serde::de::Unexpected<'_>,
     ) -> Result<Outcome, E> {
         if !self.field.accept_scalar {
@@ -37,7 +37,12 @@ impl<'a, 'p> ListSeed<'_, 'a, 'p> {
             context.tag(field.number, WireType::Bytes);
             open(context.out)
         });
-        let outcome = visit(ScalarVisitor { context, field, tagged: !packed, implicit: false })?;
+        let value = value.into_deserializer();
+        let outcome = match field.kind {
+            // One that is bare.
+            Kind::Message(_) => SingleSeed { context, field, tagged: true }.deserialize(value)?,
+            _ => value.deserialize_any(ScalarVisitor { context, field, tagged: !packed, implicit: false })?,
+        };
         if let Some(start) = start {
             close(context.out, start);
         }
@@ -68,23 +73,23 @@ impl<'de> Visitor<'de> for ListSeed<'_, '_, '_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Outcome, E> {
-        self.scalar(|scalar| scalar.visit_str(text), serde::de::Unexpected::Str(text))
+        self.scalar(text, serde::de::Unexpected::Str(text))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Outcome, E> {
-        self.scalar(|scalar| scalar.visit_bool(value), serde::de::Unexpected::Bool(value))
+        self.scalar(value, serde::de::Unexpected::Bool(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Outcome, E> {
-        self.scalar(|scalar| scalar.visit_i64(value), serde::de::Unexpected::Signed(value))
+        self.scalar(value, serde::de::Unexpected::Signed(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Outcome, E> {
-        self.scalar(|scalar| scalar.visit_u64(value), serde::de::Unexpected::Unsigned(value))
+        self.scalar(value, serde::de::Unexpected::Unsigned(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Outcome, E> {
-        self.scalar(|scalar| scalar.visit_f64(value), serde::de::Unexpected::Float(value))
+        self.scalar(value, serde::de::Unexpected::Float(value))
     }
 }
 

@@ -11,10 +11,10 @@ use crate::json::reading::Mode;
 use crate::json::wire::{WireType, close, open};
 
 /// Reads a value by its JSON type.
-pub(super) struct UnionSeed<'s, 'a> {
-    pub(super) context: &'s mut Context<'a>,
-    pub(super) plan: &'a Message,
-    pub(super) union: &'a Union,
+pub(in crate::json) struct UnionSeed<'s, 'a> {
+    pub(in crate::json) context: &'s mut Context<'a>,
+    pub(in crate::json) plan: &'a Message,
+    pub(in crate::json) union: &'a Union,
 }
 
 impl<'de> DeserializeSeed<'de> for UnionSeed<'_, '_> {

@@ -3,7 +3,7 @@
 use prost_reflect::{Kind as ProtoKind, MessageDescriptor, OneofDescriptor};
 
 use super::{Additional, Direction, Elsewhere, Form, Label, Message, Messages, Ordered, Schema, Type, bounds};
-use crate::json::plan::Member;
+use crate::json::plan::{Member, WellKnown};
 use crate::options::Unset;
 
 /// Beyond this many fields of a oneof, that only one may be set is said in words alone: saying it in a schema takes a
@@ -55,6 +55,19 @@ impl Messages<'_> {
         };
         match plan.oneofs.iter().position(|oneof| matches!(oneof.form, Form::Tag { .. })) {
             Some(oneof) => self.tagged(message, plan, oneof, direction),
+            None if plan.well_known == Some(WellKnown::Bare) => {
+                let mut object =
+                    Object { message, plan, direction, properties: Ordered::default(), required: Vec::new() };
+                self.add_union(&mut object, 0);
+                let value = plan
+                    .oneofs
+                    .first()
+                    .and_then(|oneof| object.properties.get(&oneof.name))
+                    .cloned()
+                    .unwrap_or_default();
+                let comment = self.comments.text(&message.parent_file(), message.path());
+                vec![(self.names.of(message.full_name(), None, direction), value.described(comment))]
+            }
             None => {
                 vec![(self.names.of(message.full_name(), None, direction), self.object(message, direction, &[]))]
             }
