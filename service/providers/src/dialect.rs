@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use transcode::json::Plans;
 
+use crate::anthropic;
 use crate::endpoint::Endpoint;
 use crate::error::SetupError;
 use crate::openai::{self, Quirks};
@@ -14,7 +15,7 @@ use crate::transport::Transport;
 use crate::upstream::Upstream;
 
 /// Every protocol, in the order in which documentation lists them.
-pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT];
+pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT];
 
 /// A wire protocol.
 pub struct Dialect {

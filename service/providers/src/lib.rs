@@ -9,7 +9,10 @@ mod unsupported;
 mod upstream;
 
 // Protocols: bytes in, messages out.
+mod anthropic;
+mod data_url;
 mod dialect;
+mod failure;
 pub mod openai;
 mod protocol;
 pub mod sse;

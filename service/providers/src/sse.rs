@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use self::fields::Fields;
 use self::scanner::Scanner;
+use crate::error::{UpstreamError, UpstreamErrorKind};
 
 /// The largest event that is read unless told otherwise, in bytes: 8 MiB.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
@@ -162,6 +163,16 @@ impl SseDecoder {
 
 fn text(bytes: &[u8]) -> Result<&str, SseError> {
     std::str::from_utf8(bytes).map_err(|_| SseError::NotUtf8)
+}
+
+impl From<SseError> for UpstreamError {
+    fn from(error: SseError) -> Self {
+        let kind = match error {
+            SseError::TooLarge { .. } => UpstreamErrorKind::TooLarge,
+            SseError::NotUtf8 => UpstreamErrorKind::Protocol,
+        };
+        Self::new(kind, format!("the upstream's stream cannot be read: {error}"))
+    }
 }
 
 #[cfg(test)]

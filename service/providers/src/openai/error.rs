@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 
 use self::body::Said;
 use crate::error::{UpstreamError, UpstreamErrorKind};
-
-/// The longest message that is passed on, in bytes. Some servers send whole pages or the prompt itself.
-const LONGEST_MESSAGE: usize = 2048;
+use crate::failure;
 
 /// Whether a document that was read as an answer is an error: it has a member `error` that says something, or calls
 /// itself one (vLLM, Mistral).
@@ -23,8 +21,7 @@ pub(super) fn read(status: Option<u16>, body: &[u8]) -> UpstreamError {
     let said = Said::read(body);
     // Within a stream, OpenRouter and vLLM give the status that the answer would have had as a number for a code.
     let meant = status.or(said.status);
-    let mut message = said.message.clone().unwrap_or_else(|| silent(meant));
-    truncate(&mut message);
+    let message = failure::shortened(said.message.clone().unwrap_or_else(|| failure::silent(meant)));
     UpstreamError { kind: kind(meant, &said), status, message, param: said.param, code: said.code, retry_after: None }
 }
 
@@ -34,7 +31,7 @@ fn kind(status: Option<u16>, said: &Said) -> UpstreamErrorKind {
     words()
         .find_map(|word| by_specific_word(word))
         .or_else(|| by_message(status, said.message.as_deref()?))
-        .or_else(|| status.map(by_status))
+        .or_else(|| status.map(failure::by_status))
         .or_else(|| words().find_map(|word| by_general_word(word)))
         .unwrap_or(UpstreamErrorKind::Internal)
 }
@@ -55,31 +52,8 @@ fn by_specific_word(word: &str) -> Option<UpstreamErrorKind> {
 
 /// Most servers say only in words that a prompt is too long.
 fn by_message(status: Option<u16>, message: &str) -> Option<UpstreamErrorKind> {
-    const TOO_LONG: [&str; 4] = ["maximum context length", "maximum prompt length", "context window", "context size"];
     let refused = matches!(status, None | Some(400 | 413 | 422));
-    let message = refused.then(|| message.to_ascii_lowercase())?;
-    TOO_LONG.iter().any(|words| message.contains(words)).then_some(UpstreamErrorKind::ContextLength)
-}
-
-fn by_status(status: u16) -> UpstreamErrorKind {
-    match status {
-        401 => UpstreamErrorKind::Authentication,
-        // DeepSeek and OpenRouter: the account has run out of money.
-        402 => UpstreamErrorKind::RateLimited,
-        403 => UpstreamErrorKind::PermissionDenied,
-        404 => UpstreamErrorKind::NotFound,
-        413 => UpstreamErrorKind::TooLarge,
-        429 => UpstreamErrorKind::RateLimited,
-        // 498 is Groq's for no capacity in the flex tier, 529 a custom for overload.
-        498 | 503 | 529 => UpstreamErrorKind::Overloaded,
-        // 522 and 524 are Cloudflare's for a server behind it that did not connect or answer in time.
-        408 | 504 | 522 | 524 => UpstreamErrorKind::Timeout,
-        502 | 520 | 521 | 523 | 525 | 526 | 530 => UpstreamErrorKind::Unavailable,
-        400..=499 => UpstreamErrorKind::InvalidRequest,
-        500..=599 => UpstreamErrorKind::Internal,
-        // A redirect, or a status that HTTP does not know.
-        _ => UpstreamErrorKind::Protocol,
-    }
+    (refused && failure::says_too_long(message)).then_some(UpstreamErrorKind::ContextLength)
 }
 
 /// Words that say no more than a status would, for errors without one.
@@ -93,21 +67,6 @@ fn by_general_word(word: &str) -> Option<UpstreamErrorKind> {
         "timeout" | "request_timeout" => UpstreamErrorKind::Timeout,
         _ => return None,
     })
-}
-
-fn silent(status: Option<u16>) -> String {
-    match status {
-        Some(status) => format!("the upstream answered with status {status} and no reason"),
-        None => "the upstream reported an error without a reason".to_owned(),
-    }
-}
-
-fn truncate(message: &mut String) {
-    if message.len() > LONGEST_MESSAGE {
-        let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-        message.truncate(end);
-        message.push('…');
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::tool_calls::ToolCallIndexes;
 use super::{DoneMarker, Schema, error};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::protocol::StreamDecoder;
-use crate::sse::{SseDecoder, SseError};
+use crate::sse::SseDecoder;
 
 /// The text of the event that marks the normal end.
 const DONE: &str = "[DONE]";
@@ -44,7 +44,7 @@ impl StreamDecoder for ChunkDecoder {
 
     fn next_chunk(&mut self) -> Result<Option<ChatCompletionChunk>, UpstreamError> {
         let event = loop {
-            match self.events.next_event().map_err(unreadable)? {
+            match self.events.next_event()? {
                 None => return Ok(None),
                 // Some servers keep the connection alive by events without content.
                 Some(event) if event.data.trim_ascii().is_empty() => continue,
@@ -103,12 +103,4 @@ fn has_finished(choice: &sabir_proto::v1::chat_completion_chunk::Choice) -> bool
 
 fn is_done_line(line: &[u8]) -> bool {
     line.strip_prefix(b"data:").is_some_and(|data| data.trim_ascii() == DONE.as_bytes())
-}
-
-fn unreadable(error: SseError) -> UpstreamError {
-    let kind = match error {
-        SseError::TooLarge { .. } => UpstreamErrorKind::TooLarge,
-        SseError::NotUtf8 => UpstreamErrorKind::Protocol,
-    };
-    UpstreamError::new(kind, format!("the upstream's stream cannot be read: {error}"))
 }

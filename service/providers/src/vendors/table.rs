@@ -1,6 +1,7 @@
 //! The rows.
 
 use super::{FoundBy, Vendor};
+use crate::anthropic;
 use crate::credentials::Authentication;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
 
@@ -33,6 +34,17 @@ pub const VENDORS: &[Vendor] = &[
         base_url_variables: &["OPENAI_BASE_URL"],
         found_by: FoundBy::KeyOrBaseUrl,
         docs: "https://platform.openai.com/docs/api-reference/chat",
+        ..HOSTED
+    },
+    Vendor {
+        name: "anthropic",
+        dialect: &anthropic::DIALECT,
+        base_url: Some("https://api.anthropic.com"),
+        key_variables: &["ANTHROPIC_API_KEY"],
+        base_url_variables: &["ANTHROPIC_BASE_URL"],
+        found_by: FoundBy::KeyOrBaseUrl,
+        authentication: Authentication::Header("x-api-key"),
+        docs: "https://docs.claude.com/en/api/messages",
         ..HOSTED
     },
     // One address per resource. A bare host means the v1 API, where the model is the name of a deployment. A base URL

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::failure;
+
 /// What an error body says, as far as it can be understood.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -17,7 +19,7 @@ impl Said {
     pub(super) fn read(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(document) => Self::of_document(&document),
-            Err(_) => Self { message: plain_text(body), ..Self::default() },
+            Err(_) => Self { message: failure::plain_text(body), ..Self::default() },
         }
     }
 
@@ -69,16 +71,4 @@ fn location(value: &Value) -> Option<String> {
         other => other.to_string(),
     });
     Some(steps.collect::<Vec<_>>().join("."))
-}
-
-/// The text of a body that is not JSON. Of a page of HTML only the title is of use.
-fn plain_text(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    if !text.starts_with('<') {
-        return (!text.is_empty()).then(|| text.to_owned());
-    }
-    let (_, rest) = text.split_once("<title>")?;
-    let (title, _) = rest.split_once("</title>")?;
-    Some(format!("the upstream answered with a page: {}", title.trim()))
 }

@@ -122,7 +122,7 @@ fn an_error_within_a_stream_is_classified_without_a_status() {
 fn a_long_message_is_cut_between_characters() {
     let body = format!(r#"{{"error":{{"message":"{}"}}}}"#, "ä".repeat(10_000));
     let message = read(Some(400), body.as_bytes()).message;
-    assert!(message.len() <= LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with("ä…"));
+    assert!(message.len() <= failure::LONGEST_MESSAGE + '…'.len_utf8() && message.ends_with("ä…"));
 }
 
 #[test]
