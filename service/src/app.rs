@@ -14,8 +14,10 @@ use sabir_proto::v1::auth_server::AuthServer;
 use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::clients_server::ClientsServer;
+use sabir_proto::v1::embeddings_server::EmbeddingsServer;
 use sabir_proto::v1::keys_server::KeysServer;
 use sabir_proto::v1::limits_server::LimitsServer;
+use sabir_proto::v1::messages_server::MessagesServer;
 use sabir_proto::v1::models_server::ModelsServer;
 use sabir_proto::v1::prices_server::PricesServer;
 use sabir_proto::v1::request_log_server::RequestLogServer;
@@ -30,14 +32,15 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Service, ServiceBuilder};
 use transcode::cors::CorsLayer;
+use transcode::json::Plans;
 use transcode::openapi::Documents;
 use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
 use crate::api::{
-    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, KeysApi, LimitsApi, ModelsApi, PricesApi, RequestLogApi,
-    TeamsApi, UsageApi, UsersApi,
+    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, EmbeddingsApi, KeysApi, LimitsApi, MessagesApi, ModelsApi,
+    PricesApi, RequestLogApi, TeamsApi, UsageApi, UsersApi,
 };
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Mode, Passwords,
@@ -46,7 +49,7 @@ use crate::auth::{
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
 use crate::capture::CaptureLog;
-use crate::chat::{BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, MODEL_USED, REQUEST_ID};
+use crate::chat::{ATTEMPT, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, DROPPED, MODEL_USED, REQUEST_ID};
 use crate::config::Config;
 use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
@@ -55,7 +58,8 @@ use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown
 use crate::upstream::BuildError;
 
 /// Headers beside the protocols' own that web pages may read.
-const EXPOSED: [&str; 6] = [MODEL_USED, REQUEST_ID, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, "www-authenticate"];
+const EXPOSED: [&str; 8] =
+    [MODEL_USED, REQUEST_ID, ATTEMPT, DROPPED, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, "www-authenticate"];
 
 /// How long the clients of WebSockets may take to close them when the server does.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -151,7 +155,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     );
     let prices = Arc::clone(budgets.prices());
     let administration = Administration { mint, passwords, grants, prices };
-    let services = services(config.server.body_limit, chat, administration, &health).await?;
+    let services = services(config.server.body_limit, chat, transcoder.plans(), administration, &health).await?;
     let dependencies = Dependencies::builder()
         .shared(Arc::clone(&registry))
         .value(Database(Arc::clone(&store)))
@@ -217,12 +221,15 @@ struct Administration {
 async fn services(
     limit: usize,
     chat: Chat,
+    plans: Arc<Plans>,
     administration: Administration,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
     let Administration { mint, passwords, grants, prices } = administration;
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
+    health.set_serving::<EmbeddingsServer<EmbeddingsApi>>().await;
+    health.set_serving::<MessagesServer<MessagesApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
     health.set_serving::<RequestLogServer<RequestLogApi>>().await;
 
@@ -235,7 +242,9 @@ async fn services(
     Ok(Services::builder()
         .with(ClientsServer::new(ClientsApi::new(Arc::clone(&tokens))))
         .with(AuthServer::new(AuthApi::new(grants)))
-        .with(ChatServer::new(ChatApi::new(chat)).max_decoding_message_size(limit))
+        .with(ChatServer::new(ChatApi::new(chat.clone())).max_decoding_message_size(limit))
+        .with(EmbeddingsServer::new(EmbeddingsApi::new(chat.clone())).max_decoding_message_size(limit))
+        .with(MessagesServer::new(MessagesApi::new(chat, plans)).max_decoding_message_size(limit))
         .with(ModelsServer::new(ModelsApi))
         .with(AuditLogServer::new(AuditLogApi))
         .with(BudgetsServer::new(BudgetsApi))
@@ -349,6 +358,8 @@ async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthR
         "",
         AuthServer::<AuthApi>::NAME,
         ChatServer::<ChatApi>::NAME,
+        EmbeddingsServer::<EmbeddingsApi>::NAME,
+        MessagesServer::<MessagesApi>::NAME,
         ModelsServer::<ModelsApi>::NAME,
         RequestLogServer::<RequestLogApi>::NAME,
     ];

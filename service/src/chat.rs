@@ -3,21 +3,26 @@
 //! It speaks messages and gRPC statuses. Which protocol the caller speaks, it only notes; how a provider is spoken to,
 //! it does not know.
 
+mod attempt;
 mod bounds;
 mod check;
 mod failure;
 mod ledger;
 mod limits;
 mod meter;
+mod question;
 mod relay;
 mod run;
+mod stamp;
 mod standing;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use sabir_providers::OnUnsupported;
+use sabir_providers::{OnUnsupported, Origin};
 use sabir_store::Protocol;
+
+use tonic::metadata::MetadataMap;
 
 use crate::auth::Principal;
 use crate::limit::CallLimits;
@@ -38,6 +43,9 @@ pub(crate) const MODEL_USED: &str = "sabir-model-used";
 /// usual, or `drop`.
 pub(crate) const ON_UNSUPPORTED: &str = "sabir-on-unsupported";
 
+/// The header that says which attempt was answered, from 1; only where there could be several.
+pub(crate) const ATTEMPT: &str = "sabir-attempt";
+
 /// The header that names the members of the request that the model was not told of.
 pub(crate) const DROPPED: &str = "sabir-dropped";
 
@@ -56,6 +64,10 @@ pub(crate) struct Caller {
     pub(crate) deadline: Option<Instant>,
     /// What to do about what the model cannot honour.
     pub(crate) on_unsupported: OnUnsupported,
+    /// In whose words they ask.
+    pub(crate) origin: Origin,
+    /// Its headers, if there are routes that look at them.
+    pub(crate) headers: Option<Arc<MetadataMap>>,
     /// The limits that hold for it; `None` if none do.
     pub(crate) limits: Option<Arc<CallLimits>>,
 }
@@ -65,7 +77,17 @@ impl Caller {
     pub(crate) fn now(principal: Arc<Principal>, protocol: Protocol, deadline: Option<Instant>) -> Self {
         let (received, received_at) = (Instant::now(), SystemTime::now());
         let on_unsupported = OnUnsupported::default();
-        Self { principal, protocol, received, received_at, deadline, on_unsupported, limits: None }
+        Self {
+            principal,
+            protocol,
+            received,
+            received_at,
+            deadline,
+            on_unsupported,
+            origin: Origin::ChatCompletions,
+            headers: None,
+            limits: None,
+        }
     }
 
     /// Whether the call should be over.

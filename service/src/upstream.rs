@@ -6,6 +6,7 @@ mod build;
 mod catalogue;
 mod config;
 mod name;
+mod route;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,11 @@ use catalogue::Listing;
 pub use config::{Config, LocalConfig, ModelsConfig, ProviderConfig, TransportConfig};
 pub(crate) use name::ModelName;
 
+pub use route::RoutesConfig;
+use route::{Health, Route, Rule, Weighted};
+pub(crate) use route::{InFlight, Plan, random};
+
+use crate::chat::Caller;
 use crate::nearest::nearest;
 
 /// How many names a message about an unknown model offers.
@@ -35,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) full_name: String,
     /// Who answers.
     pub(crate) upstream: Arc<dyn Upstream>,
+    /// How it has done of late, if it is one of several that a route chooses among.
+    pub(crate) health: Option<Arc<Health>>,
 }
 
 impl fmt::Debug for Target {
@@ -100,6 +108,7 @@ impl Provider {
             model: model.to_owned(),
             full_name: format!("{}/{model}", self.name),
             upstream: Arc::clone(&self.upstream),
+            health: None,
         }
     }
 }
@@ -116,7 +125,10 @@ pub(crate) struct Registry {
     /// In the order in which they are listed.
     providers: Vec<Arc<Provider>>,
     aliases: BTreeMap<String, ModelName>,
+    routes: BTreeMap<String, Route>,
     default: Option<Arc<Provider>>,
+    /// How many attempts a call has whose name stands for one model.
+    attempts: usize,
 }
 
 impl Registry {
@@ -124,7 +136,58 @@ impl Registry {
     pub(crate) fn new(providers: Vec<Provider>, aliases: BTreeMap<String, ModelName>, default: Option<&str>) -> Self {
         let providers: Vec<Arc<Provider>> = providers.into_iter().map(Arc::new).collect();
         let default = providers.iter().find(|provider| Some(&*provider.name) == default).cloned();
-        Self { providers, aliases, default }
+        Self { providers, aliases, routes: BTreeMap::new(), default, attempts: 1 }
+    }
+
+    /// The same registry with these routes, whose models it must know.
+    pub(crate) fn with_routes(mut self, routes: &RoutesConfig) -> Self {
+        let mut healths: BTreeMap<String, Arc<Health>> = BTreeMap::new();
+        let mut weighted = |targets: &[(ModelName, f64)]| -> Vec<Weighted> {
+            let found = targets.iter().filter_map(|(name, weight)| {
+                let target = self.at_provider(&name.provider, &name.model)?;
+                let health = healths.entry(target.full_name.clone()).or_insert_with(|| Health::new(&target.full_name));
+                let health = Arc::clone(health);
+                Some(Weighted {
+                    target: Target { health: Some(Arc::clone(&health)), ..target },
+                    health,
+                    weight: *weight,
+                })
+            });
+            found.collect()
+        };
+        let mut made = BTreeMap::new();
+        for (name, config) in routes {
+            let targets = weighted(&config.targets);
+            let rules = config
+                .rules
+                .iter()
+                .map(|(condition, targets)| Rule { condition: condition.clone(), targets: weighted(targets) });
+            made.insert(name.clone(), Route::new(targets, rules.collect(), config.policy.clone()));
+        }
+        self.routes = made;
+        self
+    }
+
+    /// The same registry, in which a call whose name stands for one model has this many attempts.
+    pub(crate) fn with_attempts(mut self, attempts: usize) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// Whether any route looks at the headers of calls.
+    pub(crate) fn reads_headers(&self) -> bool {
+        self.routes.values().any(Route::reads_headers)
+    }
+
+    /// Where a call of this caller goes, with what it falls back to.
+    ///
+    /// # Errors
+    /// A name that stands for nothing.
+    pub(crate) fn plan(&self, name: &str, caller: &Caller, streamed: bool) -> Result<Plan, UnknownModel> {
+        match self.routes.get(name) {
+            Some(route) => Ok(route.plan(&caller.principal, caller.headers.as_deref(), streamed)),
+            None => Ok(Plan::of(self.resolve(name)?, self.attempts)),
+        }
     }
 
     /// Where calls for this model go: an alias stands for its model; `provider/model` says it all; another name belongs
@@ -133,6 +196,9 @@ impl Registry {
     /// # Errors
     /// A name that is none of these.
     pub(crate) fn resolve(&self, name: &str) -> Result<Target, UnknownModel> {
+        if let Some(target) = self.routes.get(name).and_then(|route| route.targets().next()) {
+            return Ok(target.clone());
+        }
         if let Some(target) = self.aliases.get(name).and_then(|alias| self.at_provider(&alias.provider, &alias.model)) {
             return Ok(target);
         }
@@ -157,7 +223,8 @@ impl Registry {
         catalogue::refresh_stale(&self.providers).await;
         let aliases = self.aliases.iter().filter(|(_, name)| self.at_provider(&name.provider, &name.model).is_some());
         let aliases = aliases.map(|(alias, name)| self.alias_entry(alias, name));
-        aliases.chain(self.providers.iter().flat_map(|provider| provider.entries())).collect()
+        let routes = self.routes.iter().map(|(name, route)| self.route_entry(name, route));
+        aliases.chain(routes).chain(self.providers.iter().flat_map(|provider| provider.entries())).collect()
     }
 
     /// What is known of one model.
@@ -168,6 +235,9 @@ impl Registry {
         catalogue::refresh_stale(&self.providers).await;
         if let Some(alias) = self.aliases.get(name) {
             return Ok(self.alias_entry(name, alias));
+        }
+        if let Some(route) = self.routes.get(name) {
+            return Ok(self.route_entry(name, route));
         }
         let target = self.resolve(name)?;
         let provider = self.provider(&target.provider).ok_or_else(|| self.unknown(name))?;
@@ -222,8 +292,19 @@ impl Registry {
         Model { description: Some(format!("Another name for {name}.{own}")), ..entry }
     }
 
+    fn route_entry(&self, name: &str, route: &Route) -> Model {
+        let targets: Vec<&str> = route.targets().map(|target| target.full_name.as_str()).collect();
+        Model {
+            id: name.to_owned(),
+            object: "model".to_owned(),
+            owned_by: "sabir".to_owned(),
+            description: Some(format!("Answered by one of {}.", targets.join(", "))),
+            ..Model::default()
+        }
+    }
+
     fn unknown(&self, name: &str) -> UnknownModel {
-        let mut known: Vec<String> = self.aliases.keys().cloned().collect();
+        let mut known: Vec<String> = self.aliases.keys().chain(self.routes.keys()).cloned().collect();
         known.extend(self.providers.iter().flat_map(|provider| provider.entries()).map(|model| model.id));
         let near = nearest(name, known.iter().map(String::as_str), OFFERED).into_iter().map(str::to_owned).collect();
         UnknownModel { asked: name.to_owned(), near }
@@ -231,4 +312,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

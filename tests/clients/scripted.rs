@@ -18,6 +18,13 @@ use crate::support::{
 /// A server whose models do what the clients' scripts expect of them.
 pub(super) async fn scripted_world() -> (Upstream, Server) {
     let upstream = Upstream::start();
+    script_models(&upstream);
+    let server = Server::start(&Server::config_for(&upstream.base_url())).await;
+    (upstream, server)
+}
+
+/// The models that the clients' scripts know.
+fn script_models(upstream: &Upstream) {
     // A name that contains a slash itself.
     upstream.script("deep/er", script::echo());
     for model in ["weather", "weather-streamed"] {
@@ -32,8 +39,6 @@ pub(super) async fn scripted_world() -> (Upstream, Server) {
     upstream.script("no-end", script::without_terminator());
     upstream.script("silent", script::silent());
     upstream.script("endless", script::paced(3000, Duration::from_millis(10)));
-    let server = Server::start(&Server::config_for(&upstream.base_url())).await;
-    (upstream, server)
 }
 
 /// Does one thing the first time, the other the second, and so on.
@@ -108,4 +113,38 @@ async fn a_script_whose_claims_do_not_hold_fails() {
     let outcome = Client::node("openai_sdk.mjs").env("BASE_URL", format!("http://{}/v1", server.address())).run().await;
     assert!(!outcome.success && outcome.stdout.contains("broken: a tool is called"), "{outcome}");
     assert!(outcome.stdout.contains("held:   a chat is answered"), "{outcome}");
+}
+
+/// What an upstream can speak: the vendor whose row says so, and where in the scripted upstream it is.
+const DIALECTS: [(&str, fn(&Upstream) -> String); 2] =
+    [("openai", Upstream::base_url), ("anthropic", Upstream::host_url)];
+
+/// A server for each, with the same models behind it.
+async fn worlds() -> Vec<(&'static str, Upstream, Server)> {
+    let mut worlds = Vec::new();
+    for (vendor, base_url) in DIALECTS {
+        let upstream = Upstream::start();
+        script_models(&upstream);
+        let config = Server::config_for(&base_url(&upstream)).replace("\"openai\"", &format!("\"{vendor}\""));
+        worlds.push((vendor, upstream, Server::start(&config).await));
+    }
+    worlds
+}
+
+#[tokio::test]
+async fn openais_sdks_are_served_whatever_the_upstream_speaks() {
+    for (vendor, _upstream, server) in &worlds().await {
+        println!("the upstream speaks {vendor}");
+        let base_url = format!("http://{}/v1", server.address());
+        Client::python("every_dialect.py").env("BASE_URL", &base_url).succeeds().await;
+    }
+}
+
+#[tokio::test]
+async fn anthropics_sdks_are_served_whatever_the_upstream_speaks() {
+    for (vendor, _upstream, server) in &worlds().await {
+        println!("the upstream speaks {vendor}");
+        let base_url = format!("http://{}", server.address());
+        Client::python("anthropic_sdk.py").env("BASE_URL", &base_url).succeeds().await;
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! Source of the format: <https://platform.openai.com/docs/api-reference/chat>.
 
+mod dialect;
 mod record;
 mod reply;
 mod request;
@@ -32,6 +33,7 @@ pub(crate) use reply::{Reply, Step};
 pub(crate) use request::ChatRequest;
 
 use super::soon;
+use dialect::Dialect;
 use reply::ReplyBody;
 
 type Script = Arc<dyn Fn(&ChatRequest) -> Reply + Send + Sync>;
@@ -79,6 +81,11 @@ impl Upstream {
     /// The base URL as a provider's configuration wants it.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// The base URL without a path, as providers of other formats want it.
+    pub(crate) fn host_url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Says what to do when this model is asked.
@@ -154,14 +161,23 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<ReplyBody
     // A body that breaks off is a client that went away; nobody reads this answer.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     match (&head.method, head.uri.path()) {
-        (&Method::POST, "/v1/chat/completions") => chat(state, head, body).await,
+        (&Method::POST, "/v1/chat/completions") => chat(state, head, body, None).await,
+        (method, path) if let Some(dialect) = dialect::of(method, path) => chat(state, head, body, Some(dialect)).await,
         (&Method::GET, "/v1/models") => models(state).into_response(None),
         _ => Reply::error(404, "invalid_request_error", None, "Unknown request URL").into_response(None),
     }
 }
 
-async fn chat(state: &State, head: http::request::Parts, body: Bytes) -> Response<ReplyBody> {
-    let chat = ChatRequest::parse(&body);
+async fn chat(
+    state: &State,
+    head: http::request::Parts,
+    body: Bytes,
+    dialect: Option<&'static dyn Dialect>,
+) -> Response<ReplyBody> {
+    let chat = match dialect {
+        None => ChatRequest::parse(&body),
+        Some(dialect) => ChatRequest::parse_as(dialect, head.uri.path(), &body),
+    };
     let (record, open) = Record::open(head, body);
     state.records.send_modify(|records| records.push(record));
     let reply = match chat {
@@ -169,11 +185,12 @@ async fn chat(state: &State, head: http::request::Parts, body: Bytes) -> Respons
         Ok(chat) => {
             let script = state.scripts.lock().unwrap().get(chat.model()).cloned();
             match script {
-                Some(script) => script(&chat),
+                Some(script) => dialect.map_or_else(|| script(&chat), |dialect| dialect::told(dialect, script(&chat))),
                 None => {
                     let message =
                         format!("The model `{}` does not exist or you do not have access to it.", chat.model());
-                    Reply::error(404, "invalid_request_error", Some("model_not_found"), &message)
+                    let reply = Reply::error(404, "invalid_request_error", Some("model_not_found"), &message);
+                    dialect.map_or_else(|| reply.clone(), |dialect| dialect::told(dialect, reply.clone()))
                 }
             }
         }

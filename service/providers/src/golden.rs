@@ -25,7 +25,7 @@ use transcode::json::{Mode, Plans};
 
 use crate::error::UpstreamError;
 use crate::protocol::{Protocol, StreamDecoder, WireRequest, Worded};
-use crate::upstream::{ChatCall, EmbedCall, OnUnsupported};
+use crate::upstream::{ChatCall, EmbedCall, OnUnsupported, Origin};
 
 /// The plans of the contract.
 pub(crate) static PLANS: LazyLock<Arc<Plans>> =
@@ -50,7 +50,13 @@ pub(crate) fn to_json(name: &str, message: &impl Message) -> String {
 /// The call that a request in OpenAI's JSON makes, to the model that it names.
 pub(crate) fn call(json: &str, on_unsupported: OnUnsupported) -> ChatCall {
     let request: CreateChatCompletionRequest = from_json("CreateChatCompletionRequest", json);
-    ChatCall { model: request.model.clone(), request: Box::new(request), deadline: None, on_unsupported }
+    ChatCall {
+        model: request.model.clone(),
+        request: Box::new(request),
+        deadline: None,
+        on_unsupported,
+        origin: Origin::ChatCompletions,
+    }
 }
 
 /// What the upstream is asked when the caller sends `json`, as text: verb and path, headers, body.

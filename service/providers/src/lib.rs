@@ -45,5 +45,7 @@ pub use openai::OpenAi;
 pub use protocol::{Protocol, StreamDecoder, WireRequest, Worded};
 pub use signer::Signer;
 pub use transport::{Transport, TransportConfig};
-pub use upstream::{ChatCall, ChatFuture, ChunkStream, Dropped, EmbedCall, ModelInfo, OnUnsupported, Reply, Upstream};
+pub use upstream::{
+    ChatCall, ChatFuture, ChunkStream, Dropped, EmbedCall, ModelInfo, OnUnsupported, Origin, Reply, Upstream,
+};
 pub use vendors::{Discovered, VENDORS, Vendor, discover, vendor};

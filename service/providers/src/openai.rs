@@ -12,6 +12,7 @@ mod request;
 mod response;
 mod stream;
 mod tool_calls;
+mod translation;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -95,7 +96,7 @@ impl Protocol for OpenAi {
     }
 
     fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<Worded<()>, UpstreamError> {
-        let request = request::prepare(call.request, call.model, streamed, self.quirks);
+        let request = request::prepare(call.request, call.model, streamed, self.quirks, call.origin);
         let body = request::write(&self.schema, &request)?;
         let path = Cow::Borrowed(CHAT_PATH);
         let request = WireRequest { method: Method::POST, path, headers: HeaderMap::new(), body };

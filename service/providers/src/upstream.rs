@@ -28,6 +28,19 @@ pub struct ChatCall {
     pub deadline: Option<Instant>,
     /// What to do about a member of the request that the model cannot honour.
     pub on_unsupported: OnUnsupported,
+    /// In whose words the caller asked.
+    pub origin: Origin,
+}
+
+/// In whose words a caller asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// In those of chat completions: whoever speaks them gets the request as it is.
+    #[default]
+    ChatCompletions,
+    /// In those of another API. The request is a translation; what is in it for that API's own servers, such as marks for
+    /// their prompt cache, is not passed on to others, where it would be refused.
+    Translated,
 }
 
 /// One request for vectors on its way to an upstream.

@@ -7,8 +7,6 @@ use sabir_proto::v1::CreateChatCompletionRequest;
 use sabir_proto::v1::chat_message::Content;
 use sabir_proto::v1::content_part::Part;
 
-use super::meter::prompt_bytes;
-
 /// Bytes of text for a token, at least. English has about four; code, other scripts and digits have fewer.
 const BYTES_PER_TOKEN: usize = 3;
 
@@ -31,7 +29,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// The bounds of the call that this request asks for.
-    pub(super) fn of(request: &CreateChatCompletionRequest) -> Self {
+    pub(super) fn of(request: &CreateChatCompletionRequest, prompt_bytes: usize) -> Self {
         let attachments: usize = request
             .messages
             .iter()
@@ -40,7 +38,7 @@ impl Bounds {
                 _ => 0,
             })
             .sum();
-        let tokens = prompt_bytes(request).div_ceil(BYTES_PER_TOKEN)
+        let tokens = prompt_bytes.div_ceil(BYTES_PER_TOKEN)
             + request.messages.len() * TOKENS_PER_MESSAGE
             + attachments * TOKENS_PER_ATTACHMENT;
         Self {
@@ -49,6 +47,12 @@ impl Bounds {
             output: request.max_completion_tokens.or(request.max_tokens).map(i32::unsigned_abs),
             answers: request.n.unwrap_or(1).max(1).unsigned_abs(),
         }
+    }
+
+    /// The bounds of a call for vectors: texts of so many bytes, and so many tokens. It has no answer to speak of.
+    pub(super) fn of_texts(bytes: usize, tokens: usize) -> Self {
+        let tokens = bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(tokens);
+        Self { prompt: u32::try_from(tokens).unwrap_or(u32::MAX), output: Some(0), answers: 0 }
     }
 }
 
@@ -74,10 +78,12 @@ mod tests {
             n: Some(3),
             ..Default::default()
         };
-        assert_eq!(Bounds::of(&request), Bounds { prompt: 3 + 2 * 8 + 1_600, output: Some(5), answers: 3 });
+        let of =
+            |request: &CreateChatCompletionRequest| Bounds::of(request, super::super::meter::prompt_bytes(request));
+        assert_eq!(of(&request), Bounds { prompt: 3 + 2 * 8 + 1_600, output: Some(5), answers: 3 });
         let newer = CreateChatCompletionRequest { max_completion_tokens: Some(7), n: None, ..request };
-        let bounds = Bounds::of(&newer);
+        let bounds = of(&newer);
         assert_eq!((bounds.output, bounds.answers), (Some(7), 1));
-        assert_eq!(Bounds::of(&CreateChatCompletionRequest::default()).output, None);
+        assert_eq!(of(&CreateChatCompletionRequest::default()).output, None);
     }
 }

@@ -5,9 +5,9 @@
 //! writes the row.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest};
+use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest, CreateEmbeddingResponse};
 use sabir_store::{Operation, Outcome, UsagePermit, UsageRow, unix_micros};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -15,12 +15,13 @@ use uuid::Uuid;
 use super::Caller;
 use super::failure::Failure;
 use super::meter::Meter;
+use super::question::Question;
 use super::standing;
 use crate::auth::{Identity, Principal};
 use crate::budget::{Denied, Reservation, TokenCount};
 use crate::capture::{self, CaptureLog, Recording};
 use crate::limit::{CallLimits, Hold};
-use crate::upstream::Target;
+use crate::upstream::{InFlight, Target};
 
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
 const NAME_LIMIT: usize = super::check::MODEL_NAME_LIMIT;
@@ -32,6 +33,7 @@ pub(super) struct Ledger {
     permit: Option<UsagePermit>,
     id: Uuid,
     caller: Caller,
+    operation: Operation,
     streamed: bool,
     model_asked: Arc<str>,
     model_used: Option<Arc<str>>,
@@ -44,36 +46,43 @@ pub(super) struct Ledger {
     reservation: Reservation,
     /// What the call has taken of its limits.
     limits: Vec<Hold>,
+    /// Counts the call among those that its target has.
+    in_flight: Option<InFlight>,
 }
 
 impl Ledger {
     /// Opens the account.
-    pub(super) fn open(
-        permit: UsagePermit,
-        caller: Caller,
-        request: &CreateChatCompletionRequest,
-        streamed: bool,
-    ) -> Self {
-        let name = &request.model[..request.model.floor_char_boundary(NAME_LIMIT)];
+    pub(super) fn open(permit: UsagePermit, caller: Caller, question: &Question) -> Self {
+        let model_asked = match question.model.len() {
+            ..=NAME_LIMIT => Arc::clone(&question.model),
+            _ => Arc::from(&question.model[..question.model.floor_char_boundary(NAME_LIMIT)]),
+        };
         Self {
             permit: Some(permit),
             id: Uuid::now_v7(),
             caller,
-            streamed,
-            model_asked: Arc::from(name),
+            operation: question.operation,
+            streamed: question.streamed,
+            model_asked,
             model_used: None,
             provider: None,
             first_token: None,
-            meter: Meter::new(request),
+            meter: Meter::new(question.prompt_bytes),
             recording: None,
             reservation: Reservation::default(),
             limits: Vec::new(),
+            in_flight: None,
         }
     }
 
     /// The call's name, as callers and logs see it.
     pub(super) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// The call as its caller made it.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Who asks.
@@ -112,22 +121,41 @@ impl Ledger {
     /// How many headers an answer has at most. A map that has to grow costs more than the headers in it.
     pub(super) fn header_count(&self) -> usize {
         // The call's names and those of its budget; of limits, also those that the limit layer adds.
-        if self.caller.limits.is_some() { 5 + 9 } else { 5 }
+        if self.caller.limits.is_some() { 7 + 9 } else { 7 }
     }
 
-    /// Notes who is being asked.
-    pub(super) fn asking(&mut self, target: &Target) {
+    /// Notes who is being asked, and holds what was taken for that until the call ends. What was held for somebody asked
+    /// before, who has failed, is given back.
+    pub(super) fn asking(&mut self, target: &Target, reservation: Reservation, holds: Vec<Hold>) {
         self.provider = Some(Arc::clone(&target.provider));
+        self.reservation = reservation;
+        self.limits.extend(holds);
     }
 
-    /// Holds what was reserved for the call until it ends.
-    pub(super) fn reserved(&mut self, reservation: Reservation) {
-        self.reservation = reservation;
+    /// When the call must be over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.caller.deadline
+    }
+
+    /// When the call came.
+    pub(super) fn received_at(&self) -> SystemTime {
+        self.caller.received_at
+    }
+
+    /// Counts the call as its target's until it ends.
+    pub(super) fn in_flight(&mut self, in_flight: Option<InFlight>) {
+        self.in_flight = in_flight;
     }
 
     /// How the call's budgets stand, for the headers of its answer.
     pub(super) fn reservation(&self) -> &Reservation {
         &self.reservation
+    }
+
+    /// Notes the vectors of texts.
+    pub(super) fn embeddings(&mut self, answer: &CreateEmbeddingResponse) {
+        self.note_model(&answer.model);
+        self.meter.embeddings(answer);
     }
 
     /// Notes a whole answer.
@@ -193,6 +221,7 @@ impl Ledger {
         self.limits.iter_mut().for_each(|hold| hold.settle(used));
         // What holds places frees them.
         self.limits.clear();
+        self.in_flight = None;
         let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let price_version = self.reservation.price_version();
         let cost_nanos = self.reservation.settle(TokenCount {
@@ -208,7 +237,7 @@ impl Ledger {
             latency_micros: micros(latency),
             first_token_micros: self.first_token.map(|first| micros(first.duration_since(self.caller.received))),
             protocol: self.caller.protocol,
-            operation: Operation::Chat,
+            operation: self.operation,
             streamed: self.streamed,
             principal: actor(&self.caller.principal),
             key_id: key_id(&self.caller.principal),

@@ -5,8 +5,8 @@ use sabir_proto::v1::chat_message::Content;
 use sabir_proto::v1::content_part::Part;
 use sabir_proto::v1::tool_call::Call;
 use sabir_proto::v1::{
-    ChatCompletion, ChatCompletionChunk, CompletionUsage, ContentParts, CreateChatCompletionRequest, FinishReason,
-    ResponseMessage, ToolCall, tool,
+    ChatCompletion, ChatCompletionChunk, CompletionUsage, ContentParts, CreateChatCompletionRequest,
+    CreateEmbeddingResponse, FinishReason, ResponseMessage, ToolCall, tool,
 };
 use sabir_store::{Outcome, TokenSource};
 
@@ -34,9 +34,16 @@ pub(super) struct Tokens {
 }
 
 impl Meter {
-    /// A meter for the answer to this request.
-    pub(super) fn new(request: &CreateChatCompletionRequest) -> Self {
-        Self { prompt_bytes: prompt_bytes(request), ..Self::default() }
+    /// A meter for the answer to a question of so many bytes.
+    pub(super) fn new(prompt_bytes: usize) -> Self {
+        Self { prompt_bytes, ..Self::default() }
+    }
+
+    /// Counts the vectors of texts.
+    pub(super) fn embeddings(&mut self, answer: &CreateEmbeddingResponse) {
+        self.answered = true;
+        let reported = answer.usage.as_ref().map(|usage| Tokens { prompt: usage.prompt_tokens, ..Tokens::default() });
+        self.reported = reported.or(self.reported);
     }
 
     /// Counts a whole answer.
@@ -124,6 +131,7 @@ impl Meter {
     }
 }
 
+/// How many bytes of text a conversation has, its tools included.
 pub(super) fn prompt_bytes(request: &CreateChatCompletionRequest) -> usize {
     let messages = request.messages.iter().map(|message| {
         let content = match &message.content {

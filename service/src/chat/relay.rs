@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::failure::Failure;
 use super::ledger::Ledger;
+use super::stamp::Stamp;
 
 /// The chunks for the caller. It ends normally only if the upstream said that its answer is complete.
 ///
@@ -23,6 +24,7 @@ pub(crate) struct Relay {
     ledger: Ledger,
     provider: Arc<str>,
     wants_usage: bool,
+    stamp: Stamp,
     limit: Option<Pin<Box<Sleep>>>,
 }
 
@@ -35,7 +37,8 @@ impl Relay {
         deadline: Option<Instant>,
     ) -> Self {
         let limit = deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
-        Self { chunks: Some(chunks), ledger, provider, wants_usage, limit }
+        let stamp = Stamp::of(&ledger);
+        Self { chunks: Some(chunks), ledger, provider, wants_usage, stamp, limit }
     }
 
     fn fail(&mut self, failure: &Failure) -> Poll<Option<Result<ChatCompletionChunk, Status>>> {
@@ -52,7 +55,8 @@ impl Stream for Relay {
         loop {
             let Some(chunks) = &mut this.chunks else { return Poll::Ready(None) };
             match chunks.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(chunk))) => {
+                Poll::Ready(Some(Ok(mut chunk))) => {
+                    this.stamp.chunk(&mut chunk);
                     this.ledger.chunk(&chunk);
                     let chunk = if this.wants_usage { Some(chunk) } else { without_usage(chunk) };
                     if let Some(chunk) = chunk {

@@ -4,25 +4,27 @@
 //! Every way out of this file goes through the ledger, so that every call leaves exactly one usage row. The only
 //! exception is a call that could not get a place in the log: it asks nobody and costs nothing.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
-use sabir_providers::{ChatCall, Dropped, Reply, UpstreamError};
+use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, CreateEmbeddingRequest, CreateEmbeddingResponse};
+use sabir_providers::{ChatCall, Dropped, EmbedCall, Reply};
 use sabir_store::{StoreError, StoreErrorKind, UsageWriter};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use super::attempt::{self, Served};
 use super::bounds::Bounds;
 use super::failure::Failure;
 use super::ledger::Ledger;
+use super::question::Question;
 use super::relay::Relay;
-use super::{Caller, DROPPED, MODEL_USED, REQUEST_ID, check, limits, standing};
-use crate::auth::Principal;
+use super::stamp::Stamp;
+use super::{ATTEMPT, Caller, DROPPED, MODEL_USED, REQUEST_ID, check, limits, standing};
 use crate::budget::{Asked, Budgets, Reservation};
 use crate::capture::CaptureLog;
-use crate::upstream::{Registry, Target};
+use crate::limit::Hold;
+use crate::upstream::{Plan, Registry, Target};
 
 /// How long a call waits for a place in the usage log. Only a database that has fallen far behind makes it wait at all.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +38,7 @@ pub(crate) struct Chat {
     /// How many tokens an answer is taken to have whose request sets no limit.
     output_estimate: u32,
     captures: CaptureLog,
+    reads_headers: bool,
 }
 
 /// An answer, and what is said beside it.
@@ -57,7 +60,13 @@ impl Chat {
         output_estimate: u32,
         captures: CaptureLog,
     ) -> Self {
-        Self { registry, usage, budgets, output_estimate, captures }
+        let reads_headers = registry.reads_headers();
+        Self { registry, usage, budgets, output_estimate, captures, reads_headers }
+    }
+
+    /// Whether any of its routes looks at the headers of calls.
+    pub(crate) fn reads_headers(&self) -> bool {
+        self.reads_headers
     }
 
     /// Asks for a whole answer.
@@ -69,14 +78,21 @@ impl Chat {
         caller: Caller,
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<ChatCompletion>, Status> {
-        let (deadline, on_unsupported) = (caller.deadline, caller.on_unsupported);
-        let (mut ledger, target) = self.begin(caller, &request, false).await?;
-        let call = ChatCall { model: target.model.clone(), request, deadline, on_unsupported };
-        match answered(deadline, &target, target.upstream.chat(call)).await {
-            Ok(Reply { body, dropped }) => {
+        let question = Question::of_chat(&request, false);
+        let (deadline, on_unsupported, origin) = (caller.deadline, caller.on_unsupported, caller.origin);
+        let (mut ledger, plan) = self.begin(caller, &question, Some(&request)).await?;
+        let mut request = Words(Some(request));
+        let send = |target: &Target, last: bool| {
+            let (model, request) = (target.model.clone(), request.say(last));
+            target.upstream.chat(ChatCall { model, request, deadline, on_unsupported, origin })
+        };
+        match attempt::ask(self, &mut ledger, &question, &plan, send).await {
+            Ok(Served { target, reply, number, in_flight: _ }) => {
+                let Reply { mut body, dropped } = reply;
+                Stamp::of(&ledger).complete(&mut body);
                 ledger.completion(&body);
                 ledger.finish();
-                Ok(Answer { headers: headers(&ledger, &target, &dropped), body })
+                Ok(Answer { headers: headers(&ledger, &plan, &target, number, &dropped), body })
             }
             Err(failure) => Err(ledger.fail(&failure)),
         }
@@ -92,26 +108,64 @@ impl Chat {
         caller: Caller,
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<Relay>, Status> {
-        let (deadline, on_unsupported) = (caller.deadline, caller.on_unsupported);
-        let (mut ledger, target) = self.begin(caller, &request, true).await?;
+        let question = Question::of_chat(&request, true);
+        let (deadline, on_unsupported, origin) = (caller.deadline, caller.on_unsupported, caller.origin);
+        let (mut ledger, plan) = self.begin(caller, &question, Some(&request)).await?;
         let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());
-        let call = ChatCall { model: target.model.clone(), request, deadline, on_unsupported };
-        match answered(deadline, &target, target.upstream.stream_chat(call)).await {
-            Ok(Reply { body: chunks, dropped }) => Ok(Answer {
-                headers: headers(&ledger, &target, &dropped),
-                body: Relay::new(chunks, ledger, target.provider, wants_usage, deadline),
-            }),
+        let mut request = Words(Some(request));
+        let send = |target: &Target, last: bool| {
+            let (model, request) = (target.model.clone(), request.say(last));
+            target.upstream.stream_chat(ChatCall { model, request, deadline, on_unsupported, origin })
+        };
+        match attempt::ask(self, &mut ledger, &question, &plan, send).await {
+            Ok(Served { target, reply, number, in_flight }) => {
+                let Reply { body: chunks, dropped } = reply;
+                ledger.in_flight(in_flight);
+                Ok(Answer {
+                    headers: headers(&ledger, &plan, &target, number, &dropped),
+                    body: Relay::new(chunks, ledger, target.provider, wants_usage, deadline),
+                })
+            }
             Err(failure) => Err(ledger.fail(&failure)),
         }
     }
 
-    /// What both kinds of call have in common before anybody is asked.
+    /// Asks for the vectors of texts.
+    ///
+    /// # Errors
+    /// The status to give to the caller; the call has been settled.
+    pub(crate) async fn embed(
+        &self,
+        caller: Caller,
+        request: Box<CreateEmbeddingRequest>,
+    ) -> Result<Answer<CreateEmbeddingResponse>, Status> {
+        let question = Question::of_embedding(&request);
+        let (deadline, on_unsupported) = (caller.deadline, caller.on_unsupported);
+        let (mut ledger, plan) = self.begin(caller, &question, None).await?;
+        let mut request = Words(Some(request));
+        let send = |target: &Target, last: bool| {
+            let (model, request) = (target.model.clone(), request.say(last));
+            target.upstream.embed(EmbedCall { model, request, deadline, on_unsupported })
+        };
+        match attempt::ask(self, &mut ledger, &question, &plan, send).await {
+            Ok(Served { target, reply, number, in_flight: _ }) => {
+                ledger.embeddings(&reply.body);
+                ledger.finish();
+                let headers = headers(&ledger, &plan, &target, number, &reply.dropped);
+                Ok(Answer { headers, body: reply.body })
+            }
+            Err(failure) => Err(ledger.fail(&failure)),
+        }
+    }
+
+    /// What all kinds of call have in common before anybody is asked. What is said is `conversation`, if that is what the
+    /// call is about.
     async fn begin(
         &self,
         caller: Caller,
-        request: &CreateChatCompletionRequest,
-        streamed: bool,
-    ) -> Result<(Ledger, Target), Status> {
+        question: &Question,
+        conversation: Option<&CreateChatCompletionRequest>,
+    ) -> Result<(Ledger, Plan), Status> {
         let latest = Instant::now() + PLACE_TIMEOUT;
         let latest = caller.deadline.map_or(latest, |deadline| deadline.min(latest));
         let permit = match tokio::time::timeout_at(latest.into(), self.usage.reserve()).await {
@@ -122,75 +176,74 @@ impl Chat {
                 return Err(Status::from(&Failure::Unrecordable(behind)));
             }
         };
-        let principal = Arc::clone(&caller.principal);
-        let deadline = caller.deadline;
-        let mut ledger = Ledger::open(permit, caller, request, streamed);
-        ledger.capture(&self.captures, request);
-        let violations = check::check(request);
-        if !violations.is_empty() {
-            return Err(ledger.fail(&Failure::Invalid(violations)));
-        }
-        let target = match self.registry.resolve(&request.model) {
-            Ok(target) => target,
-            Err(unknown) => return Err(ledger.fail(&unknown.into())),
-        };
-        if !ledger.principal().may_ask(&[&request.model, &target.full_name]) {
-            let model = ledger.model_asked();
-            return Err(ledger.fail(&Failure::Forbidden(model)));
-        }
-        if let Err(refusal) = limits::take(&mut ledger, request, &target, self.output_estimate).await {
-            return Err(ledger.fail(&refusal.into()));
-        }
-        match self.reserve(&principal, request, &target, deadline).await {
-            Ok(reservation) => ledger.reserved(reservation),
-            Err(failure) => return Err(ledger.fail(&failure)),
-        }
-        ledger.asking(&target);
-        Ok((ledger, target))
-    }
-
-    /// Reserves the most that the call can cost.
-    async fn reserve(
-        &self,
-        principal: &Principal,
-        request: &CreateChatCompletionRequest,
-        target: &Target,
-        deadline: Option<Instant>,
-    ) -> Result<Reservation, Failure> {
-        let bounds = Bounds::of(request);
-        let asked = Asked {
-            principal,
-            model_asked: &request.model,
-            model: &target.full_name,
-            prompt_tokens: bounds.prompt,
-            output_tokens: bounds.output,
-            answers: bounds.answers,
-        };
-        let reservation = self.budgets.reserve(&asked);
-        match deadline {
-            None => Ok(reservation.await?),
-            Some(deadline) => {
-                let reservation = tokio::time::timeout_at(deadline.into(), reservation).await;
-                Ok(reservation.map_err(|_| Failure::Deadline)??)
+        let mut ledger = Ledger::open(permit, caller, question);
+        if let Some(conversation) = conversation {
+            ledger.capture(&self.captures, conversation);
+            let violations = check::check(conversation);
+            if !violations.is_empty() {
+                return Err(ledger.fail(&Failure::Invalid(violations)));
             }
         }
+        match self.plan(&mut ledger, question).await {
+            Ok(plan) => Ok((ledger, plan)),
+            Err(failure) => Err(ledger.fail(&failure)),
+        }
+    }
+
+    /// The targets that the caller may ask, once there is room for the call within the caller's limits.
+    async fn plan(&self, ledger: &mut Ledger, question: &Question) -> Result<Plan, Failure> {
+        let mut plan = self.registry.plan(&question.model, ledger.caller(), question.streamed)?;
+        let principal = Arc::clone(&ledger.caller().principal);
+        plan.targets.retain(|target| principal.may_ask(&[&question.model, &target.full_name]));
+        if plan.targets.is_empty() {
+            return Err(Failure::Forbidden(ledger.model_asked()));
+        }
+        limits::take(ledger, question, self.output_estimate).await?;
+        Ok(plan)
+    }
+
+    /// Takes what a call to this target needs: room within the model's limits, and the most that it can cost.
+    pub(super) async fn prepare(
+        &self,
+        ledger: &Ledger,
+        question: &Question,
+        target: &Target,
+    ) -> Result<(Reservation, Vec<Hold>), Failure> {
+        let hold = limits::take_of_model(ledger, question, target, self.output_estimate).await?;
+        let Bounds { prompt, output, answers } = question.bounds;
+        let asked = Asked {
+            principal: ledger.principal(),
+            model_asked: &question.model,
+            model: &target.full_name,
+            prompt_tokens: prompt,
+            output_tokens: output,
+            answers,
+        };
+        let reservation = self.budgets.reserve(&asked);
+        let reservation = match ledger.deadline() {
+            None => reservation.await?,
+            Some(deadline) => {
+                let reservation = tokio::time::timeout_at(deadline.into(), reservation).await;
+                reservation.map_err(|_| Failure::Deadline)??
+            }
+        };
+        Ok((reservation, hold.into_iter().collect()))
     }
 }
 
-/// What the upstream answers before the deadline. When time is up, the upstream call is dropped, which ends it.
-async fn answered<T>(
-    deadline: Option<Instant>,
-    target: &Target,
-    answer: impl Future<Output = Result<T, UpstreamError>>,
-) -> Result<T, Failure> {
-    let answer = match deadline {
-        None => answer.await,
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await.map_err(|_| Failure::Deadline)?,
-    };
-    answer.map_err(|error| Failure::Upstream { provider: Arc::clone(&target.provider), error })
+/// A request that is sent once or several times.
+struct Words<R>(Option<Box<R>>);
+
+impl<R: Clone + Default> Words<R> {
+    /// The request; the last time, without a copy.
+    fn say(&mut self, last: bool) -> Box<R> {
+        let words = if last { self.0.take() } else { self.0.clone() };
+        // Nobody asks after the last time.
+        words.unwrap_or_default()
+    }
 }
 
-fn headers(ledger: &Ledger, target: &Target, dropped: &Dropped) -> MetadataMap {
+fn headers(ledger: &Ledger, plan: &Plan, target: &Target, number: usize, dropped: &Dropped) -> MetadataMap {
     let mut headers = MetadataMap::with_capacity(ledger.header_count());
     if let Ok(id) = ledger.id().to_string().parse() {
         headers.insert(REQUEST_ID, id);
@@ -198,6 +251,9 @@ fn headers(ledger: &Ledger, target: &Target, dropped: &Dropped) -> MetadataMap {
     // A name that no header can carry is left out: it is in the answer and in the usage row as well.
     if let Ok(name) = target.full_name.parse() {
         headers.insert(MODEL_USED, name);
+    }
+    if plan.attempts > 1 {
+        headers.insert(ATTEMPT, number.into());
     }
     if !dropped.is_empty()
         && let Ok(names) = dropped.join(", ").parse()
@@ -209,4 +265,4 @@ fn headers(ledger: &Ledger, target: &Target, dropped: &Dropped) -> MetadataMap {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

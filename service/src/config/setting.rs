@@ -169,6 +169,18 @@ impl FromSetting for Vec<String> {
     }
 }
 
+impl FromSetting for Vec<f64> {
+    const EXPECTED: &'static str = "a list of numbers (in a variable: separated by commas)";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.split(',').map(|item| f64::from_text(item.trim())).collect()
+    }
+
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        value.as_array()?.iter().map(f64::from_toml).collect()
+    }
+}
+
 /// Splits `30s` into `30` and `s`.
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());

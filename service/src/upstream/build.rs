@@ -45,7 +45,8 @@ impl Config {
                 providers.push(Provider::open(name, upstream, origin));
             }
         }
-        Ok(Registry::new(providers, self.models.aliases.clone(), self.models.default_provider.as_deref()))
+        let registry = Registry::new(providers, self.models.aliases.clone(), self.models.default_provider.as_deref());
+        Ok(registry.with_routes(&self.routes).with_attempts(self.models.attempts))
     }
 
     #[cfg(feature = "local")]

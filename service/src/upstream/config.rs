@@ -11,6 +11,7 @@ use sabir_providers::vendors;
 pub use provider::ProviderConfig;
 
 use super::name::ModelName;
+use super::route::{self, RoutesConfig};
 use crate::config::{ByteSize, Section};
 use crate::nearest::nearest;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// `[local]`: the model in the process.
     pub local: LocalConfig,
+    /// `[routes]`: names that stand for several models.
+    pub routes: RoutesConfig,
     /// `[models]`, `[aliases]`: how names are understood.
     pub models: ModelsConfig,
     /// `[upstream]`: limits on calls to providers.
@@ -55,6 +58,8 @@ pub struct ModelsConfig {
     pub default_provider: Option<String>,
     /// `[aliases]`: further names for models.
     pub(crate) aliases: BTreeMap<String, ModelName>,
+    /// `models.attempts`: how many attempts a call has whose name stands for one model.
+    pub attempts: usize,
 }
 
 /// Limits on calls to providers.
@@ -65,9 +70,14 @@ impl Config {
     pub(crate) fn read(root: &mut Section<'_>) -> Self {
         let local = LocalConfig::read(root.section("local"));
         let providers = providers(root);
-        let models = ModelsConfig::read(root, &providers, &local);
+        let names = Names::of(&providers, &local);
+        let models = ModelsConfig::read(root, &names);
+        let routes = route::read(root.section("routes"), &|name| names.unknown(name));
+        for name in routes.keys().filter(|name| models.aliases.contains_key(*name)) {
+            root.problem(&format!("routes.{name}"), "an alias has the same name");
+        }
         let transport = transport(root.section("upstream"));
-        Self { providers, local, models, transport }
+        Self { providers, local, routes, models, transport }
     }
 }
 
@@ -103,27 +113,19 @@ impl LocalConfig {
 }
 
 impl ModelsConfig {
-    fn read(root: &mut Section<'_>, providers: &BTreeMap<String, ProviderConfig>, local: &LocalConfig) -> Self {
-        let mut names: Vec<&str> = providers.keys().map(String::as_str).collect();
-        if local.enabled {
-            names.push(LOCAL);
-        }
-        let known = |name: &str| names.contains(&name);
-        let hint = |name: &str| match nearest(name, names.iter().copied(), 1).first() {
-            Some(near) => format!("there is no provider \"{name}\"; did you mean \"{near}\"?"),
-            None => format!("there is no provider \"{name}\"; there are: {}", names.join(", ")),
-        };
-
+    fn read(root: &mut Section<'_>, names: &Names) -> Self {
         let mut section = root.section("models");
         let default_provider = section.optional::<String>("default_provider");
-        if let Some(name) = default_provider.as_deref().filter(|name| !known(name)) {
-            section.problem("default_provider", hint(name));
+        if let Some(hint) = default_provider.as_deref().and_then(|name| names.unknown(name)) {
+            section.problem("default_provider", hint);
+        }
+        let attempts = section.value("attempts", 1);
+        if attempts == 0 {
+            section.problem("attempts", "must be at least 1");
         }
         section.finish();
         // OpenAI's own names, written without a provider, keep working. With a single provider there is no question.
-        let only = || (names.len() == 1).then(|| names.first().copied()).flatten();
-        let default_provider =
-            default_provider.or_else(|| known("openai").then_some("openai").or_else(only).map(str::to_owned));
+        let default_provider = default_provider.or_else(|| names.usual());
 
         let mut section = root.section("aliases");
         let mut aliases = BTreeMap::new();
@@ -133,14 +135,43 @@ impl ModelsConfig {
                 None => {
                     section.problem(&alias, format!("\"{text}\" is not a model's full name, such as \"openai/gpt-4o\""))
                 }
-                Some(name) if !known(&name.provider) => section.problem(&alias, hint(&name.provider)),
-                Some(name) => {
-                    aliases.insert(alias, name);
-                }
+                Some(name) => match names.unknown(&name.provider) {
+                    Some(hint) => section.problem(&alias, hint),
+                    None => drop(aliases.insert(alias, name)),
+                },
             }
         }
         section.finish();
-        Self { default_provider, aliases }
+        Self { default_provider, aliases, attempts }
+    }
+}
+
+/// The names of the providers that there are.
+struct Names(Vec<String>);
+
+impl Names {
+    fn of(providers: &BTreeMap<String, ProviderConfig>, local: &LocalConfig) -> Self {
+        Self(providers.keys().cloned().chain(local.enabled.then(|| LOCAL.to_owned())).collect())
+    }
+
+    /// What to say of a name that no provider has.
+    fn unknown(&self, name: &str) -> Option<String> {
+        if self.0.iter().any(|known| known == name) {
+            return None;
+        }
+        Some(match nearest(name, self.0.iter().map(String::as_str), 1).first() {
+            Some(near) => format!("there is no provider \"{name}\"; did you mean \"{near}\"?"),
+            None => format!("there is no provider \"{name}\"; there are: {}", self.0.join(", ")),
+        })
+    }
+
+    /// Where names without a provider go unless it is said: to OpenAI, or to the only provider.
+    fn usual(&self) -> Option<String> {
+        match &self.0[..] {
+            names if names.iter().any(|name| name == "openai") => Some("openai".to_owned()),
+            [only] => Some(only.clone()),
+            _ => None,
+        }
     }
 }
 

@@ -48,6 +48,19 @@ impl Upstream for Lister {
     }
 }
 
+/// The routes of a configuration in which `smart` is this.
+pub(crate) fn routes(smart: &str) -> RoutesConfig {
+    let file = format!(
+        "[local]\nenabled = false\n[providers.script]\nvendor = \"openai\"\nbase_url = \"http://h\"\n[routes.smart]\n{smart}\n"
+    );
+    crate::Config::from_parts(Some(&file), []).unwrap().upstream.routes
+}
+
+/// A target that nobody answers for.
+pub(crate) fn target(model: &str) -> Target {
+    Provider::open("p", Lister::of(&[]), "").target(model)
+}
+
 fn alias(full: &str) -> ModelName {
     let (provider, model) = full.split_once('/').unwrap_or(("", full));
     ModelName { provider: provider.to_owned(), model: model.to_owned() }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Reply;
+use super::{Reply, dialect::Dialect};
 
 const ROLES: [&str; 6] = ["developer", "system", "user", "assistant", "tool", "function"];
 
@@ -23,6 +23,14 @@ impl ChatRequest {
         };
         check(&body).map_err(|message| refusal(&message))?;
         Ok(Self { body })
+    }
+
+    /// Reads a body in another format, or answers as that service does.
+    pub(super) fn parse_as(dialect: &dyn Dialect, path: &str, body: &[u8]) -> Result<Self, Reply> {
+        let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+            return Err(Reply::error(400, "invalid_request_error", None, "the body is not a JSON object"));
+        };
+        Ok(Self { body: dialect.read(path, &body)? })
     }
 
     /// The model that is asked.

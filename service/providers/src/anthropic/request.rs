@@ -70,6 +70,7 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateMessageReque
         moderation,
         functions,
         function_call,
+        reasoning,
         additional_members,
     } = *call.request;
 
@@ -97,11 +98,13 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateMessageReque
     let too_hot = temperature.is_some_and(|temperature| temperature > 1.0);
     unsupported.unless(!too_hot, "temperature")?;
 
+    let hides_thoughts = reasoning.as_ref().is_some_and(|reasoning| reasoning.exclude());
+    unsupported.unless(!hides_thoughts, "reasoning.exclude")?;
     let limit = match (max_completion_tokens, max_tokens) {
         (Some(newer), Some(older)) => Some(newer.min(older)),
         (newer, older) => newer.or(older),
     };
-    let thinking = thinking::of_effort(&call.model, reasoning_effort, limit.unwrap_or(LIMIT_WITH_THINKING))?;
+    let thinking = thinking::of(&call.model, reasoning, reasoning_effort, limit.unwrap_or(LIMIT_WITH_THINKING))?;
     let thinks = thinking.as_ref().is_some_and(|thinking| thinking.param.r#type != "disabled");
     let usual = if thinks { LIMIT_WITH_THINKING } else { USUAL_LIMIT };
     let (thinking, effort) = thinking.map_or((None, None), |Thinking { param, effort }| (Some(param), effort));

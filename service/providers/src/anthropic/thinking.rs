@@ -6,7 +6,7 @@
 //! <https://docs.claude.com/en/docs/build-with-claude/extended-thinking>,
 //! <https://openrouter.ai/docs/use-cases/reasoning-tokens>.
 
-use sabir_proto::v1::ThinkingParam;
+use sabir_proto::v1::{Reasoning, ThinkingParam};
 
 use crate::error::{UpstreamError, UpstreamErrorKind};
 
@@ -22,14 +22,36 @@ pub(super) struct Thinking {
     pub(super) effort: Option<String>,
 }
 
-/// What an effort means to this model, whose answer may have `limit` tokens. `None` leaves it to the model.
-pub(super) fn of_effort(model: &str, effort: Option<String>, limit: i32) -> Result<Option<Thinking>, UpstreamError> {
-    let Some(effort) = effort else { return Ok(None) };
-    let param = |kind: &str, budget_tokens| ThinkingParam {
-        r#type: kind.to_owned(),
-        budget_tokens,
-        ..ThinkingParam::default()
+/// What the request's two ways of saying it mean to this model, whose answer may have `limit` tokens. `None` leaves it to
+/// the model.
+pub(super) fn of(
+    model: &str,
+    reasoning: Option<Reasoning>,
+    effort: Option<String>,
+    limit: i32,
+) -> Result<Option<Thinking>, UpstreamError> {
+    let Some(Reasoning { enabled, effort: said, max_tokens, exclude: _, additional_members: _ }) = reasoning else {
+        return of_effort(model, effort, limit);
     };
+    let effort = match (effort, said) {
+        (Some(one), Some(other)) if one != other => return Err(invalid("contradicts reasoning.effort")),
+        (one, other) => one.or(other),
+    };
+    match (enabled, max_tokens) {
+        (Some(false), _) => of_effort(model, Some("none".to_owned()), limit),
+        (_, Some(budget)) => Ok(Some(Thinking { param: param("enabled", Some(budget)), effort })),
+        (Some(true), None) => of_effort(model, Some(effort.unwrap_or_else(|| "medium".to_owned())), limit),
+        (None, None) => of_effort(model, effort, limit),
+    }
+}
+
+fn param(kind: &str, budget_tokens: Option<i32>) -> ThinkingParam {
+    ThinkingParam { r#type: kind.to_owned(), budget_tokens, ..ThinkingParam::default() }
+}
+
+/// What an effort means to this model.
+fn of_effort(model: &str, effort: Option<String>, limit: i32) -> Result<Option<Thinking>, UpstreamError> {
+    let Some(effort) = effort else { return Ok(None) };
     // In hundredths of the answer's limit.
     let share = match effort.as_str() {
         "none" => return Ok(Some(Thinking { param: param("disabled", None), effort: None })),

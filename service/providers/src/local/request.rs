@@ -3,8 +3,8 @@
 //! Pure translation, and the one place that says what becomes of each parameter. A parameter either has its effect, or
 //! is refused by name, or is in this list of those that have no bearing on what a model in this process answers:
 //! `stream`, `stream_options`, `parallel_tool_calls`, `metadata`, `user`, `store`, `service_tier`, `prompt_cache_key`,
-//! `prompt_cache_retention`, `prompt_cache_options`, `safety_identifier`, `reasoning_effort`, `verbosity`; a message's
-//! `name`, `reasoning_content` and unknown members (clients send back what they were sent); a part's
+//! `prompt_cache_retention`, `prompt_cache_options`, `safety_identifier`, `reasoning`, `reasoning_effort`, `verbosity`; a message's
+//! `name`, `reasoning_content`, `reasoning_details` and unknown members (clients send back what they were sent); a part's
 //! `prompt_cache_breakpoint`; a schema's `name`, `description` and `strict` (schemas are always kept to).
 
 use std::time::Instant;

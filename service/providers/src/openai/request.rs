@@ -4,8 +4,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use sabir_proto::v1::CreateChatCompletionRequest;
 
-use super::{OutputLimit, Quirks, Schema, StreamUsage};
+use super::{OutputLimit, Quirks, Schema, StreamUsage, translation};
 use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::upstream::Origin;
 
 /// The request as this upstream shall see it.
 pub(super) fn prepare(
@@ -13,9 +14,13 @@ pub(super) fn prepare(
     model: String,
     streamed: bool,
     quirks: Quirks,
+    origin: Origin,
 ) -> Box<CreateChatCompletionRequest> {
     request.model = model;
     forget(&mut request, "model");
+    if origin == Origin::Translated {
+        translation::tidy(&mut request);
+    }
     set_stream(&mut request, streamed, quirks.stream_usage);
     if quirks.output_limit == OutputLimit::MaxTokens {
         rename_output_limit(&mut request);

@@ -11,7 +11,9 @@ use sabir_proto::v1::chat_message::Content;
 use sabir_proto::v1::{
     ChatCompletionChunk, ChatMessage, CompletionUsage, CreateEmbeddingResponse, FinishReason, Role, StreamOptions,
 };
-use sabir_providers::{ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, Upstream, UpstreamErrorKind};
+use sabir_providers::{
+    ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, Upstream, UpstreamError, UpstreamErrorKind,
+};
 use sabir_store::{BatchConfig, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageRow, UsageStore};
 use tonic::Code;
 
@@ -117,20 +119,30 @@ fn cost(row: &UsageRow) -> i64 {
     i64::from(row.prompt_tokens) * 1_000 + i64::from(row.completion_tokens) * 2_000
 }
 
-struct Bench {
-    chat: Chat,
+pub(in crate::chat) struct Bench {
+    pub(in crate::chat) chat: Chat,
     usage: UsageWriter,
     rows: Arc<Rows>,
 }
 
 impl Bench {
     fn new() -> Self {
+        let provider = Provider::open("script", Arc::new(Script), "");
+        Self::of(Registry::new(vec![provider], BTreeMap::new(), None))
+    }
+
+    /// A chat with these models.
+    pub(in crate::chat) fn of(registry: Registry) -> Self {
         let rows = Arc::new(Rows::default());
         let usage = UsageWriter::start(Arc::clone(&rows) as Arc<dyn UsageStore>, BatchConfig::default());
-        let provider = Provider::open("script", Arc::new(Script), "");
-        let registry = Arc::new(Registry::new(vec![provider], BTreeMap::new(), None));
-        let chat = Chat::new(registry, usage.clone(), Budgets::priced(PRICES), 0, super::CaptureLog::none());
+        let chat = Chat::new(Arc::new(registry), usage.clone(), Budgets::priced(PRICES), 0, super::CaptureLog::none());
         Self { chat, usage, rows }
+    }
+
+    /// The rows that the calls so far have left.
+    pub(in crate::chat) async fn rows(&self) -> Vec<UsageRow> {
+        assert_eq!(self.usage.close().await, 0);
+        self.rows.0.lock().unwrap().clone()
     }
 
     /// The one row that the calls so far have left.
@@ -144,11 +156,11 @@ impl Bench {
     }
 }
 
-fn caller(limit: Option<Duration>) -> Caller {
+pub(in crate::chat) fn caller(limit: Option<Duration>) -> Caller {
     Caller::now(crate::auth::Principal::open(), Protocol::Grpc, limit.map(|limit| std::time::Instant::now() + limit))
 }
 
-fn request(model: &str) -> Box<CreateChatCompletionRequest> {
+pub(in crate::chat) fn request(model: &str) -> Box<CreateChatCompletionRequest> {
     let content = Some(Content::Text("four".to_owned()));
     let message = ChatMessage { role: Role::User.into(), content, ..Default::default() };
     Box::new(CreateChatCompletionRequest { model: model.to_owned(), messages: vec![message], ..Default::default() })

@@ -60,6 +60,8 @@ stored_set! {
     Operation {
         /// A chat completion.
         Chat = 1 "chat",
+        /// Vectors of texts.
+        Embed = 2 "embed",
     }
 }
 

@@ -34,6 +34,7 @@ fn call(text: &str, max_tokens: i32) -> ChatCall {
         }),
         deadline: None,
         on_unsupported: OnUnsupported::Refuse,
+        origin: Default::default(),
     }
 }
 

@@ -1,0 +1,41 @@
+//! What the layers noted about a call to a model, and what goes back beside its answer.
+
+use std::sync::Arc;
+
+use sabir_providers::OnUnsupported;
+use sabir_store::Protocol;
+use tonic::{Request, Response, Status};
+
+use crate::auth::Principal;
+use crate::chat::{Answer, Caller, Chat, Failure, ON_UNSUPPORTED, Violation};
+use crate::limit::CallLimits;
+
+/// What the edge noted about a call.
+///
+/// # Errors
+/// A header that says something we do not know.
+pub(super) fn caller<T>(request: &Request<T>, chat: &Chat) -> Result<Caller, Status> {
+    let protocol = match request.extensions().get() {
+        Some(transcode::Protocol::Rest | transcode::Protocol::WebSocket) => Protocol::Rest,
+        Some(transcode::Protocol::GrpcWeb) => Protocol::GrpcWeb,
+        Some(transcode::Protocol::Grpc) | None => Protocol::Grpc,
+    };
+    let principal = request.extensions().get::<Arc<Principal>>().cloned().unwrap_or_else(Principal::nobody);
+    let deadline = request.extensions().get::<transcode::Deadline>().map(|deadline| deadline.0);
+    let limits = request.extensions().get::<Arc<CallLimits>>().cloned();
+    let on_unsupported = match request.metadata().get(ON_UNSUPPORTED).map(|value| value.as_bytes()) {
+        None | Some(b"refuse") => OnUnsupported::Refuse,
+        Some(b"drop") => OnUnsupported::Drop,
+        Some(_) => {
+            let message = "must be \"refuse\" or \"drop\"".to_owned();
+            return Err((&Failure::Invalid(vec![Violation { field: ON_UNSUPPORTED.to_owned(), message }])).into());
+        }
+    };
+    let headers = chat.reads_headers().then(|| Arc::new(request.metadata().clone()));
+    Ok(Caller { limits, headers, on_unsupported, ..Caller::now(principal, protocol, deadline) })
+}
+
+/// The answer with its headers.
+pub(super) fn respond<T>(answer: Answer<T>) -> Response<T> {
+    Response::from_parts(answer.headers, answer.body, http::Extensions::new())
+}
