@@ -137,6 +137,7 @@ async fn openais_sdks_are_served_whatever_the_upstream_speaks() {
         println!("the upstream speaks {vendor}");
         let base_url = format!("http://{}/v1", server.address());
         Client::python("every_dialect.py").env("BASE_URL", &base_url).succeeds().await;
+        Client::node("every_dialect.mjs").env("BASE_URL", &base_url).succeeds().await;
     }
 }
 
@@ -146,5 +147,6 @@ async fn anthropics_sdks_are_served_whatever_the_upstream_speaks() {
         println!("the upstream speaks {vendor}");
         let base_url = format!("http://{}", server.address());
         Client::python("anthropic_sdk.py").env("BASE_URL", &base_url).succeeds().await;
+        Client::node("anthropic_sdk.mjs").env("BASE_URL", &base_url).succeeds().await;
     }
 }

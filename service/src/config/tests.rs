@@ -191,7 +191,10 @@ fn bare_names_go_to_openai_or_to_the_only_provider() {
 #[test]
 fn every_key_is_documented_with_its_variable() {
     let document = include_str!("../../../docs/configuration.md");
-    let file: toml::Table = "[providers.NAME]\nvendor = \"openai\"\n[aliases]\nNAME = \"NAME/x\"".parse().unwrap();
+    let file: toml::Table = "[providers.NAME]\nvendor = \"openai\"\n[aliases]\nNAME = \"NAME/x\"\n\
+        [routes.NAME]\ntargets = [\"NAME/x\"]\n[routes.NAME.when.RULE]\ntargets = [\"NAME/x\"]"
+        .parse()
+        .unwrap();
     let (settings, _) = document::merge(Some(&file.to_string()), &BTreeMap::new());
     let (_, known) = Config::from_settings(settings, BTreeMap::new()).1.finish();
     assert!(known.len() > 30, "{known:?}");

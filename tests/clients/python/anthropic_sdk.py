@@ -32,7 +32,7 @@ def say(model, text="one two three", **parameters):
 
 @claim
 def a_message_is_answered():
-    answer = say("scripted/echo", "Grüße aus 東京 🗼", temperature=0.5, stop_sequences=["END"])
+    answer = say("scripted/echo", "Grüße aus 東京 🗼", stop_sequences=["END"], extra_body={"temperature": 0.5})
     assert (answer.type, answer.role, answer.stop_reason, answer.stop_sequence) == ("message", "assistant", "end_turn", None)
     (block,) = answer.content
     assert (block.type, block.text) == ("text", "Grüße aus 東京 🗼")
@@ -93,7 +93,7 @@ def errors_are_of_the_sdks_own_kinds():
     assert error.body["error"]["type"] == "not_found_error", error.body
     error = raises(anthropic.RateLimitError, lambda: say("scripted/busy"))
     assert error.response.headers["retry-after"] == "7" and error.body["type"] == "error", error.body
-    error = raises(anthropic.BadRequestError, lambda: say("scripted/echo", top_p=3))
+    error = raises(anthropic.BadRequestError, lambda: say("scripted/echo", extra_body={"top_p": 3}))
     assert "top_p" in error.body["error"]["message"], error.body
     message = [{"role": "user", "content": [{"type": "tool_result", "content": "x"}]}]
     create = client.messages.create

@@ -43,6 +43,7 @@ fn call() -> ChatCall {
         request: Box::new(request),
         deadline: None,
         on_unsupported: Default::default(),
+        origin: Default::default(),
     }
 }
 

@@ -23,6 +23,7 @@ fn sent(json: &str, streamed: bool, quirks: Quirks) -> String {
         request: Box::new(request),
         deadline: None,
         on_unsupported: Default::default(),
+        origin: Default::default(),
     };
     let request = protocol.chat_request(call, streamed).unwrap().request;
     assert_eq!((request.method, &*request.path), (Method::POST, "/chat/completions"));

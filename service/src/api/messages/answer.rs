@@ -4,7 +4,7 @@ use prost::Message as _;
 use sabir_proto::v1::chat_completion::Choice;
 use sabir_proto::v1::tool_call::Call;
 use sabir_proto::v1::{
-    ChatCompletion, CompletionUsage, ContentBlock, FinishReason, MessageResponse, MessageUsage, ReasoningDetail,
+    ChatCompletion, CompletionUsage, ContentBlock, FinishReason, MessageResponse, MessageUsage, OutputTokensDetails, ReasoningDetail,
     ResponseMessage, ToolCall,
 };
 use transcode::json::Mode;
@@ -134,6 +134,7 @@ fn input(arguments: String) -> String {
 
 /// Token counts: here what came from a cache or went into it stands beside the input.
 pub(super) fn usage(usage: CompletionUsage) -> MessageUsage {
+    let thought = usage.completion_tokens_details.and_then(|details| details.reasoning_tokens);
     let details = usage.prompt_tokens_details.unwrap_or_default();
     let beside = details.cached_tokens.unwrap_or(0).saturating_add(details.cache_write_tokens.unwrap_or(0));
     MessageUsage {
@@ -141,6 +142,8 @@ pub(super) fn usage(usage: CompletionUsage) -> MessageUsage {
         cache_creation_input_tokens: details.cache_write_tokens,
         cache_read_input_tokens: details.cached_tokens,
         output_tokens: Some(usage.completion_tokens),
+        output_tokens_details: thought
+            .map(|thought| OutputTokensDetails { thinking_tokens: Some(thought), ..OutputTokensDetails::default() }),
         ..MessageUsage::default()
     }
 }
