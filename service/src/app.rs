@@ -15,6 +15,7 @@ use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::clients_server::ClientsServer;
 use sabir_proto::v1::embeddings_server::EmbeddingsServer;
+use sabir_proto::v1::extraction_server::ExtractionServer;
 use sabir_proto::v1::keys_server::KeysServer;
 use sabir_proto::v1::limits_server::LimitsServer;
 use sabir_proto::v1::messages_server::MessagesServer;
@@ -39,8 +40,8 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
 use crate::api::{
-    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, EmbeddingsApi, KeysApi, LimitsApi, MessagesApi, ModelsApi,
-    PricesApi, RequestLogApi, TeamsApi, UsageApi, UsersApi,
+    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, EmbeddingsApi, ExtractionApi, KeysApi, LimitsApi,
+    MessagesApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi, UsageApi, UsersApi,
 };
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Mode, Passwords,
@@ -55,11 +56,21 @@ use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
 use crate::retention::Upkeep;
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
+use crate::structured::{STRUCTURED, Schemas, Structured};
 use crate::upstream::BuildError;
 
 /// Headers beside the protocols' own that web pages may read.
-const EXPOSED: [&str; 8] =
-    [MODEL_USED, REQUEST_ID, ATTEMPT, DROPPED, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, "www-authenticate"];
+const EXPOSED: [&str; 9] = [
+    MODEL_USED,
+    REQUEST_ID,
+    ATTEMPT,
+    DROPPED,
+    STRUCTURED,
+    BUDGET_REMAINING,
+    BUDGET_RESET,
+    BUDGET_WARNING,
+    "www-authenticate",
+];
 
 /// How long the clients of WebSockets may take to close them when the server does.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -155,7 +166,14 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     );
     let prices = Arc::clone(budgets.prices());
     let administration = Administration { mint, passwords, grants, prices };
-    let services = services(config.server.body_limit, chat, transcoder.plans(), administration, &health).await?;
+    let services = services(
+        config.server.body_limit,
+        Structured::new(chat, Schemas::default()),
+        transcoder.plans(),
+        administration,
+        &health,
+    )
+    .await?;
     let dependencies = Dependencies::builder()
         .shared(Arc::clone(&registry))
         .value(Database(Arc::clone(&store)))
@@ -220,7 +238,7 @@ struct Administration {
 /// Every gRPC service.
 async fn services(
     limit: usize,
-    chat: Chat,
+    structured: Structured,
     plans: Arc<Plans>,
     administration: Administration,
     health: &HealthReporter,
@@ -229,6 +247,7 @@ async fn services(
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<EmbeddingsServer<EmbeddingsApi>>().await;
+    health.set_serving::<ExtractionServer<ExtractionApi>>().await;
     health.set_serving::<MessagesServer<MessagesApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
     health.set_serving::<RequestLogServer<RequestLogApi>>().await;
@@ -242,9 +261,10 @@ async fn services(
     Ok(Services::builder()
         .with(ClientsServer::new(ClientsApi::new(Arc::clone(&tokens))))
         .with(AuthServer::new(AuthApi::new(grants)))
-        .with(ChatServer::new(ChatApi::new(chat.clone())).max_decoding_message_size(limit))
-        .with(EmbeddingsServer::new(EmbeddingsApi::new(chat.clone())).max_decoding_message_size(limit))
-        .with(MessagesServer::new(MessagesApi::new(chat, plans)).max_decoding_message_size(limit))
+        .with(ChatServer::new(ChatApi::new(structured.clone())).max_decoding_message_size(limit))
+        .with(EmbeddingsServer::new(EmbeddingsApi::new(structured.chat().clone())).max_decoding_message_size(limit))
+        .with(ExtractionServer::new(ExtractionApi::new(structured.clone())).max_decoding_message_size(limit))
+        .with(MessagesServer::new(MessagesApi::new(structured.clone(), plans)).max_decoding_message_size(limit))
         .with(ModelsServer::new(ModelsApi))
         .with(AuditLogServer::new(AuditLogApi))
         .with(BudgetsServer::new(BudgetsApi))
@@ -359,6 +379,7 @@ async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthR
         AuthServer::<AuthApi>::NAME,
         ChatServer::<ChatApi>::NAME,
         EmbeddingsServer::<EmbeddingsApi>::NAME,
+        ExtractionServer::<ExtractionApi>::NAME,
         MessagesServer::<MessagesApi>::NAME,
         ModelsServer::<ModelsApi>::NAME,
         RequestLogServer::<RequestLogApi>::NAME,

@@ -26,6 +26,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::auth::Principal;
 use crate::limit::CallLimits;
+use crate::structured::Care;
 
 pub(crate) use check::Violation;
 pub(crate) use failure::Failure;
@@ -64,6 +65,8 @@ pub(crate) struct Caller {
     pub(crate) deadline: Option<Instant>,
     /// What to do about what the model cannot honour.
     pub(crate) on_unsupported: OnUnsupported,
+    /// What to do about an answer that does not follow its schema.
+    pub(crate) care: Care,
     /// In whose words they ask.
     pub(crate) origin: Origin,
     /// Its headers, if there are routes that look at them.
@@ -84,6 +87,7 @@ impl Caller {
             received_at,
             deadline,
             on_unsupported,
+            care: Care::Check,
             origin: Origin::ChatCompletions,
             headers: None,
             limits: None,

@@ -62,6 +62,12 @@ pub(crate) fn model_forbidden(model: &str) -> Status {
     status(Code::PermissionDenied, &message, "MODEL_NOT_ALLOWED", details)
 }
 
+/// An answer that does not follow the schema it was asked to follow.
+pub(crate) fn unstructured(problem: &str) -> Status {
+    let message = format!("the model's answer does not follow the schema: {problem}");
+    status(Code::Internal, &message, "STRUCTURED_OUTPUT_INVALID", ErrorDetails::new())
+}
+
 /// A request that breaks rules. The message names the first; the details name all.
 fn invalid(violations: &[Violation]) -> Status {
     let message = match violations {

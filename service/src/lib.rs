@@ -27,6 +27,7 @@ mod dependencies;
 mod error;
 mod limit;
 mod nearest;
+mod structured;
 
 pub use app::{Ended, StartError, run};
 pub use config::Config;

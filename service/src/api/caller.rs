@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::Principal;
 use crate::chat::{Answer, Caller, Chat, Failure, ON_UNSUPPORTED, Violation};
 use crate::limit::CallLimits;
+use crate::structured::{Care, STRUCTURED};
 
 /// What the edge noted about a call.
 ///
@@ -26,13 +27,21 @@ pub(super) fn caller<T>(request: &Request<T>, chat: &Chat) -> Result<Caller, Sta
     let on_unsupported = match request.metadata().get(ON_UNSUPPORTED).map(|value| value.as_bytes()) {
         None | Some(b"refuse") => OnUnsupported::Refuse,
         Some(b"drop") => OnUnsupported::Drop,
-        Some(_) => {
-            let message = "must be \"refuse\" or \"drop\"".to_owned();
-            return Err((&Failure::Invalid(vec![Violation { field: ON_UNSUPPORTED.to_owned(), message }])).into());
-        }
+        Some(_) => return Err(wrong_header(ON_UNSUPPORTED, "\"refuse\" or \"drop\"")),
+    };
+    let care = match request.metadata().get(STRUCTURED).map(|value| value.as_bytes()) {
+        None | Some(b"check") => Care::Check,
+        Some(b"reask") => Care::Reask,
+        Some(b"off") => Care::Off,
+        Some(_) => return Err(wrong_header(STRUCTURED, "\"check\", \"reask\" or \"off\"")),
     };
     let headers = chat.reads_headers().then(|| Arc::new(request.metadata().clone()));
-    Ok(Caller { limits, headers, on_unsupported, ..Caller::now(principal, protocol, deadline) })
+    Ok(Caller { limits, headers, care, on_unsupported, ..Caller::now(principal, protocol, deadline) })
+}
+
+fn wrong_header(name: &str, words: &str) -> Status {
+    let violation = Violation { field: name.to_owned(), message: format!("must be {words}") };
+    (&Failure::Invalid(vec![violation])).into()
 }
 
 /// The answer with its headers.

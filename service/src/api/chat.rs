@@ -5,17 +5,17 @@ use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
 use tonic::{Request, Response, Status};
 
 use super::caller::{caller, respond};
-use crate::chat::{Chat, Relay};
+use crate::structured::{Answering, Structured};
 
 /// Serves chat calls.
 #[derive(Clone, Debug)]
 pub(crate) struct ChatApi {
-    chat: Chat,
+    structured: Structured,
 }
 
 impl ChatApi {
-    pub(crate) fn new(chat: Chat) -> Self {
-        Self { chat }
+    pub(crate) fn new(structured: Structured) -> Self {
+        Self { structured }
     }
 }
 
@@ -25,17 +25,17 @@ impl chat_server::Chat for ChatApi {
         &self,
         request: Request<CreateChatCompletionRequest>,
     ) -> Result<Response<ChatCompletion>, Status> {
-        let caller = caller(&request, &self.chat)?;
-        self.chat.complete(caller, Box::new(request.into_inner())).await.map(respond)
+        let caller = caller(&request, self.structured.chat())?;
+        self.structured.complete(caller, Box::new(request.into_inner())).await.map(respond)
     }
 
-    type StreamChatCompletionStream = Relay;
+    type StreamChatCompletionStream = Answering;
 
     async fn stream_chat_completion(
         &self,
         request: Request<CreateChatCompletionRequest>,
-    ) -> Result<Response<Relay>, Status> {
-        let caller = caller(&request, &self.chat)?;
-        self.chat.stream(caller, Box::new(request.into_inner())).await.map(respond)
+    ) -> Result<Response<Answering>, Status> {
+        let caller = caller(&request, self.structured.chat())?;
+        self.structured.stream(caller, Box::new(request.into_inner())).await.map(respond)
     }
 }

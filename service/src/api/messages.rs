@@ -16,12 +16,13 @@ use transcode::json::{MessageId, Plans};
 
 use self::stream::Events;
 use super::caller::{caller, respond};
-use crate::chat::{Answer, Caller, Chat};
+use crate::chat::{Answer, Caller};
+use crate::structured::Structured;
 
 /// Serves messages.
 #[derive(Clone, Debug)]
 pub(crate) struct MessagesApi {
-    chat: Chat,
+    structured: Structured,
     schema: Option<Schema>,
 }
 
@@ -36,14 +37,14 @@ struct Schema {
 
 impl MessagesApi {
     /// Answers by these chat calls. `plans` say how the contract's messages look as JSON.
-    pub(crate) fn new(chat: Chat, plans: Arc<Plans>) -> Self {
+    pub(crate) fn new(structured: Structured, plans: Arc<Plans>) -> Self {
         let message = |name: &str| plans.message(&format!("sabir.v1.{name}"));
         let ids = (message("MessageResponse"), message("ContentBlock"), message("ToolParam"));
         let schema = match ids {
             (Some(response), Some(block), Some(tool)) => Some(Schema { response, block, tool, plans }),
             _ => None,
         };
-        Self { chat, schema }
+        Self { structured, schema }
     }
 
     fn schema(&self) -> Result<&Schema, Status> {
@@ -58,9 +59,9 @@ impl messages_server::Messages for MessagesApi {
         request: Request<CreateMessageRequest>,
     ) -> Result<Response<MessageResponse>, Status> {
         let schema = self.schema()?;
-        let caller = Caller { origin: Origin::Translated, ..caller(&request, &self.chat)? };
+        let caller = Caller { origin: Origin::Translated, ..caller(&request, self.structured.chat())? };
         let request = request::translate(schema, request.into_inner())?;
-        let Answer { headers, body } = self.chat.complete(caller, Box::new(request)).await?;
+        let Answer { headers, body } = self.structured.complete(caller, Box::new(request)).await?;
         Ok(respond(Answer { headers, body: answer::translate(schema, body) }))
     }
 
@@ -68,11 +69,11 @@ impl messages_server::Messages for MessagesApi {
 
     async fn stream_message(&self, request: Request<CreateMessageRequest>) -> Result<Response<Events>, Status> {
         let schema = self.schema()?;
-        let caller = Caller { origin: Origin::Translated, ..caller(&request, &self.chat)? };
+        let caller = Caller { origin: Origin::Translated, ..caller(&request, self.structured.chat())? };
         let mut request = request::translate(schema, request.into_inner())?;
         // The last event but one says what the call cost.
         request.stream_options.get_or_insert_default().include_usage = Some(true);
-        let Answer { headers, body } = self.chat.stream(caller, Box::new(request)).await?;
+        let Answer { headers, body } = self.structured.stream(caller, Box::new(request)).await?;
         Ok(respond(Answer { headers, body: Events::new(body) }))
     }
 }

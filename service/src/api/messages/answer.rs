@@ -4,8 +4,8 @@ use prost::Message as _;
 use sabir_proto::v1::chat_completion::Choice;
 use sabir_proto::v1::tool_call::Call;
 use sabir_proto::v1::{
-    ChatCompletion, CompletionUsage, ContentBlock, FinishReason, MessageResponse, MessageUsage, OutputTokensDetails, ReasoningDetail,
-    ResponseMessage, ToolCall,
+    ChatCompletion, CompletionUsage, ContentBlock, FinishReason, MessageResponse, MessageUsage, OutputTokensDetails,
+    ReasoningDetail, ResponseMessage, ToolCall,
 };
 use transcode::json::Mode;
 

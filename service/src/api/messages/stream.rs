@@ -13,17 +13,17 @@ use sabir_proto::v1::{
 use tonic::Status;
 
 use super::answer;
-use crate::chat::Relay;
+use crate::structured::Answering;
 
 /// The events. It ends with `message_stop` only if the chunks came to their normal end.
 pub(crate) struct Events {
-    chunks: Relay,
+    chunks: Answering,
     writer: Writer,
     ended: bool,
 }
 
 impl Events {
-    pub(super) fn new(chunks: Relay) -> Self {
+    pub(super) fn new(chunks: Answering) -> Self {
         Self { chunks, writer: Writer::default(), ended: false }
     }
 }
