@@ -14,6 +14,7 @@ mod browser;
 mod budgets;
 mod cancellation;
 mod clients;
+mod compose;
 mod conformance;
 mod envoy;
 mod failures;
