@@ -30,6 +30,8 @@ mod transport;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod scripted;
 
 // A model in the process.
