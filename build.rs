@@ -19,6 +19,15 @@ const PACKAGE: &str = "sabir.v1";
 /// The one message of other packages that methods answer with.
 const HTTP_BODY: &str = "google/api/httpbody.proto";
 
+/// Alternatives that are much larger than those beside them, or than most.
+const BOXED: [&str; 5] = [
+    ".sabir.v1.BranchResult.outcome.completion",
+    ".sabir.v1.FanOutEvent.event.branch",
+    ".sabir.v1.FanOutEvent.event.summary",
+    ".sabir.v1.StepResult.outcome.completion",
+    ".sabir.v1.ChainEvent.event.step",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     // The directories, so that a new import is noticed too; not `proto` itself, where `lib.rs` lies.
     println!("cargo:rerun-if-changed=proto/sabir");
@@ -36,7 +45,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut generated = compiler.file_descriptor_set();
     // Well-known types are there to be looked up; prost has types of its own for them.
     generated.file.retain(|file| [PACKAGE, "google.protobuf"].contains(&file.package()) || file.name() == HTTP_BODY);
-    tonic_prost_build::configure().build_client(true).build_server(true).btree_map(".").compile_fds(generated)?;
+    let mut rust = tonic_prost_build::configure().build_client(true).build_server(true).btree_map(".");
+    for field in BOXED {
+        rust = rust.boxed(field);
+    }
+    rust.compile_fds(generated)?;
     Ok(())
 }
 

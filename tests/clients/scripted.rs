@@ -116,8 +116,9 @@ async fn a_script_whose_claims_do_not_hold_fails() {
 }
 
 /// What an upstream can speak: the vendor whose row says so, and where in the scripted upstream it is.
-const DIALECTS: [(&str, fn(&Upstream) -> String); 2] =
-    [("openai", Upstream::base_url), ("anthropic", Upstream::host_url)];
+type Dialect = (&'static str, fn(&Upstream) -> String);
+
+const DIALECTS: [Dialect; 2] = [("openai", Upstream::base_url), ("anthropic", Upstream::host_url)];
 
 /// A server for each, with the same models behind it.
 async fn worlds() -> Vec<(&'static str, Upstream, Server)> {

@@ -188,7 +188,12 @@ impl Call {
                 self.summary.answered += 1;
                 self.total.add(&completion);
                 let said = text(&completion).map(str::to_owned);
-                self.tell(id, latency, Some(said.unwrap_or_default()), step_result::Outcome::Completion(completion));
+                self.tell(
+                    id,
+                    latency,
+                    Some(said.unwrap_or_default()),
+                    step_result::Outcome::Completion(Box::new(completion)),
+                );
             }
             Err(status) => {
                 self.summary.failed += 1;
@@ -200,7 +205,7 @@ impl Call {
     fn tell(&mut self, id: String, latency: Duration, text: Option<String>, outcome: step_result::Outcome) {
         self.answers.insert(id.clone(), text.clone());
         let step = StepResult { id, latency_ms: millis(latency), text, outcome: Some(outcome) };
-        self.told.push_back(ChainEvent { event: Some(Event::Step(step)) });
+        self.told.push_back(ChainEvent { event: Some(Event::Step(Box::new(step))) });
     }
 
     fn finish(&mut self) {

@@ -160,7 +160,7 @@ impl Call {
             };
         }
         let outcome = match outcome {
-            Ok(completion) => branch_result::Outcome::Completion(completion),
+            Ok(completion) => branch_result::Outcome::Completion(Box::new(completion)),
             Err(status) => branch_result::Outcome::Error(error(&status)),
         };
         self.tell(BranchResult { id, model, latency_ms: millis(latency), outcome: Some(outcome) });
@@ -173,7 +173,7 @@ impl Call {
     }
 
     fn tell(&mut self, branch: BranchResult) {
-        self.told.push_back(FanOutEvent { event: Some(Event::Branch(branch)) });
+        self.told.push_back(FanOutEvent { event: Some(Event::Branch(Box::new(branch))) });
     }
 
     /// Drops every question that is not over, which ends what is under way upstream.
@@ -207,7 +207,7 @@ impl Call {
         }
         summary.latency_ms = millis(self.began.elapsed());
         summary.usage = std::mem::take(&mut self.total).sum();
-        self.told.push_back(FanOutEvent { event: Some(Event::Summary(summary)) });
+        self.told.push_back(FanOutEvent { event: Some(Event::Summary(Box::new(summary))) });
         Ok(())
     }
 }

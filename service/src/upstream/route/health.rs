@@ -87,6 +87,13 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
+    /// As if it had begun this long before.
+    #[cfg(test)]
+    pub(super) fn took(mut self, time: Duration) -> Self {
+        self.began -= time;
+        self
+    }
+
     /// The target has answered, or begun to.
     pub(crate) fn succeeded(&mut self, streamed: bool) {
         self.settled = true;

@@ -137,9 +137,7 @@ mod tests {
     fn the_quicker_one_comes_first() {
         let targets = targets(&[1.0, 1.0]);
         for (index, wait) in [(0, 1), (1, 30)] {
-            let mut call = targets[index].health.begin();
-            std::thread::sleep(Duration::from_millis(wait));
-            call.succeeded(false);
+            targets[index].health.begin().took(Duration::from_millis(wait)).succeeded(false);
         }
         assert_eq!(share(&targets, Strategy::Fastest), 2000);
     }

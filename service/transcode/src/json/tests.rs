@@ -55,8 +55,8 @@ message Scalars {
   repeated int32 many = 1 [(transcode.v1.field).accept_scalar = true]; bytes raw = 2 [(transcode.v1.field).raw = true];
   map<string, string> more = 3 [(transcode.v1.field).additional_members = true];
 }
-message Item { oneof value { option (transcode.v1.oneof).bare = true; string text = 1; int64 token = 2; Tokens tokens = 3; } }
-message Tokens { repeated int64 ids = 1; }
+message Item { oneof value { option (transcode.v1.oneof).bare = true; string text = 1; int64 number = 2; Numbers numbers = 3; } }
+message Numbers { repeated int64 all = 1; }
 message Items {
   repeated Item input = 1 [(transcode.v1.field).accept_scalar = true]; Item one = 2;
   map<string, string> more = 3 [(transcode.v1.field).additional_members = true];
@@ -192,8 +192,8 @@ fn a_bare_union_is_the_value_itself() {
         let wire = read(&plans, "c.Items", document).unwrap_or_else(|error| panic!("{document}: {error}"));
         assert_eq!(write(&plans, "c.Items", &wire).replace(['"', ' '], ""), document.replace(['"', ' '], ""));
     }
-    let tokens = read(&plans, "c.Items", r#"{"input":[1,2]}"#).unwrap();
-    assert_eq!(tokens, [0x0a, 2, 0x10, 1, 0x0a, 2, 0x10, 2]);
+    let numbers = read(&plans, "c.Items", r#"{"input":[1,2]}"#).unwrap();
+    assert_eq!(numbers, [0x0a, 2, 0x10, 1, 0x0a, 2, 0x10, 2]);
     for wrong in [r#"{"input":[{}]}"#, r#"{"input":[true]}"#, r#"{"input":true}"#, r#"{"input":[null]}"#] {
         assert!(read(&plans, "c.Items", wrong).is_err(), "{wrong}");
     }

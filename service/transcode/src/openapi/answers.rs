@@ -101,7 +101,7 @@ impl Stream<'_> {
             ));
         }
         response.description.push_str(&words);
-        response.content.push(EVENTS, if of_3_2 { self.events() } else { self.one_message() });
+        response.content.push(EVENTS, if of_3_2 { self.events() } else { self.one_event() });
         response.content.push(LINES, if of_3_2 { self.lines() } else { self.one_message() });
         if array {
             let schema = Some(Schema::array(self.schema));
@@ -125,6 +125,12 @@ impl Stream<'_> {
     /// In 3.1 there is no word for the items of a sequence: the schema is that of one of them.
     fn one_message(&self) -> MediaType {
         MediaType { schema: Some(self.schema.clone()), examples: values(self.openapi), ..MediaType::default() }
+    }
+
+    /// An event's data is a message, or what went wrong.
+    fn one_event(&self) -> MediaType {
+        let any_of = vec![self.schema.clone(), self.error()];
+        MediaType { schema: Some(Schema { any_of, ..Schema::default() }), ..self.one_message() }
     }
 
     fn error(&self) -> Schema {

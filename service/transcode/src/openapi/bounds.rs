@@ -16,11 +16,21 @@ pub(super) struct Bounds {
     rules: Option<DynamicMessage>,
 }
 
+/// `IGNORE_ALWAYS`: neither a field's rules are looked at, nor those of the message in it.
+const IGNORE_ALWAYS: i32 = 3;
+
+fn rules_of(field: &FieldDescriptor) -> Option<DynamicMessage> {
+    options::extension(field.parent_pool(), &field.options(), "buf.validate.field")
+}
+
+/// Whether the rules of a field, and of the message in it, are never looked at.
+pub(super) fn are_ignored(field: &FieldDescriptor) -> bool {
+    rules_of(field).is_some_and(|rules| enum_number(&rules, "ignore") == IGNORE_ALWAYS)
+}
+
 impl Bounds {
     pub(super) fn of(field: &FieldDescriptor) -> Self {
-        let rules = options::extension(field.parent_pool(), &field.options(), "buf.validate.field");
-        // IGNORE_ALWAYS: the rules are never looked at.
-        Self { rules: rules.filter(|rules| enum_number(rules, "ignore") != 3) }
+        Self { rules: rules_of(field).filter(|rules| enum_number(rules, "ignore") != IGNORE_ALWAYS) }
     }
 
     /// Whether the value must be given: the rule itself says so, or refuses the default value where that stands for

@@ -114,7 +114,10 @@ impl<'a> Messages<'a> {
                 return Schema { values, ..Schema::of(Type::String) };
             }
         }
-        let mut schema = self.single(field, direction);
+        let mut schema = match field.kind() {
+            ProtoKind::Message(message) if bounds::are_ignored(field) => self.unbound(&message, direction),
+            _ => self.single(field, direction),
+        };
         let wrapped = match field.kind() {
             ProtoKind::Message(message) => self.plan(&message).and_then(|plan| plan.well_known),
             _ => None,
@@ -136,6 +139,16 @@ impl<'a> Messages<'a> {
             ProtoKind::Enum(item) if item.full_name() == NULL => Schema::of(Type::Null),
             ProtoKind::Enum(item) => Schema::reference(&self.names.of(item.full_name(), None, direction)),
             _ => self.scalar(field, direction).unwrap_or_default(),
+        }
+    }
+
+    /// A message whose own rules do not count where it stands: in place, with nothing required.
+    fn unbound(&self, message: &MessageDescriptor, direction: Direction) -> Schema {
+        match self.plan(message) {
+            Some(plan) if plan.well_known.is_none() && !plan.tagged => {
+                Schema { required: Vec::new(), ..self.object(message, direction, &[]) }
+            }
+            _ => self.message(message, direction),
         }
     }
 

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | message | `data: ` and its JSON; in front of it `id: ` and `event: ` where the method's `stream` option names fields |
 //! | success | the method's terminator as `data: `; or `event: end` with `data: {}`, a `google.rpc.Status` that is OK; or nothing, where the last message says so |
-//! | error | `event: error` with the error in the shape of the API; without a name in OpenAI's and OAuth's, whose clients tell it by its `error` member |
+//! | error | `event: error` with the error in the shape of the API; without a name where clients tell it by its `error` member |
 //! | cut | neither |
 //! | silence | a comment |
 //! | beginning | `retry: ` where the method has one |

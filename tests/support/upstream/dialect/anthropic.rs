@@ -100,7 +100,7 @@ fn check(body: &Map<String, Value>) -> Result<(), String> {
     if !body.get("model").is_some_and(Value::is_string) {
         return Err("model: Field required".to_owned());
     }
-    if !body.get("max_tokens").and_then(Value::as_u64).is_some_and(|limit| limit > 0) {
+    if body.get("max_tokens").and_then(Value::as_u64).is_none_or(|limit| limit == 0) {
         return Err("max_tokens: Field required".to_owned());
     }
     if body.get("temperature").and_then(Value::as_f64).is_some_and(|temperature| temperature > 1.0) {
