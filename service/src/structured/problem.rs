@@ -10,6 +10,9 @@ use crate::error::unstructured;
 /// How many faults are told.
 const TOLD: usize = 5;
 
+/// How many faults are looked at; an answer can have as many as it has values.
+const LOOKED_AT: usize = 1000;
+
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -23,9 +26,13 @@ impl Problem {
         Self { faults: vec![(String::new(), what.into())] }
     }
 
-    /// The first few of these.
+    /// The first few of these, by their places.
     pub(super) fn of(faults: impl Iterator<Item = (String, String)>) -> Self {
-        Self { faults: faults.take(TOLD).collect() }
+        // Validators follow the order of the schema's members, which need not be that of its text.
+        let mut faults: Vec<_> = faults.take(LOOKED_AT).collect();
+        faults.sort();
+        faults.truncate(TOLD);
+        Self { faults }
     }
 
     /// The status of a request whose field holds such a schema.
