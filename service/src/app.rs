@@ -23,6 +23,7 @@ use sabir_proto::v1::messages_server::MessagesServer;
 use sabir_proto::v1::models_server::ModelsServer;
 use sabir_proto::v1::prices_server::PricesServer;
 use sabir_proto::v1::request_log_server::RequestLogServer;
+use sabir_proto::v1::responses_server::ResponsesServer;
 use sabir_proto::v1::teams_server::TeamsServer;
 use sabir_proto::v1::usage_server::UsageServer;
 use sabir_proto::v1::users_server::UsersServer;
@@ -41,7 +42,7 @@ use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 use crate::about::about;
 use crate::api::{
     AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, ComposeApi, EmbeddingsApi, ExtractionApi, KeysApi,
-    LimitsApi, MessagesApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi, UsageApi, UsersApi,
+    LimitsApi, MessagesApi, ModelsApi, PricesApi, RequestLogApi, ResponsesApi, TeamsApi, UsageApi, UsersApi,
 };
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Mode, Passwords,
@@ -254,6 +255,7 @@ async fn services(
     health.set_serving::<MessagesServer<MessagesApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
     health.set_serving::<RequestLogServer<RequestLogApi>>().await;
+    health.set_serving::<ResponsesServer<ResponsesApi>>().await;
 
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -271,7 +273,8 @@ async fn services(
                 .max_decoding_message_size(limit),
         )
         .with(ExtractionServer::new(ExtractionApi::new(structured.clone())).max_decoding_message_size(limit))
-        .with(MessagesServer::new(MessagesApi::new(structured.clone(), plans)).max_decoding_message_size(limit))
+        .with(MessagesServer::new(MessagesApi::new(structured.clone(), plans.clone())).max_decoding_message_size(limit))
+        .with(ResponsesServer::new(ResponsesApi::new(structured.clone(), plans)).max_decoding_message_size(limit))
         .with(ModelsServer::new(ModelsApi))
         .with(AuditLogServer::new(AuditLogApi))
         .with(BudgetsServer::new(BudgetsApi))
@@ -391,6 +394,7 @@ async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthR
         MessagesServer::<MessagesApi>::NAME,
         ModelsServer::<ModelsApi>::NAME,
         RequestLogServer::<RequestLogApi>::NAME,
+        ResponsesServer::<ResponsesApi>::NAME,
     ];
     for service in services {
         health.set_service_status(service, ServingStatus::NotServing).await;

@@ -31,6 +31,7 @@ fn script_models(upstream: &Upstream) {
         let call = script::tool_calls(&[("get_weather", r#"{"city":"Paris"}"#)], ToolDeltas::Usual);
         upstream.script(model, alternating(call, script::text("It is 18 degrees in Paris.")));
     }
+    upstream.script("structured", script::text(r#"{"city":"Paris","celsius":18}"#));
     upstream.script("busy", script::rate_limited(7));
     upstream.script("busy-once", alternating(script::rate_limited(2), script::text("Welcome back.")));
     upstream.script("broken", script::failing(500, "server_error", None, "The engine broke"));
@@ -139,6 +140,16 @@ async fn openais_sdks_are_served_whatever_the_upstream_speaks() {
         let base_url = format!("http://{}/v1", server.address());
         Client::python("every_dialect.py").env("BASE_URL", &base_url).succeeds().await;
         Client::node("every_dialect.mjs").env("BASE_URL", &base_url).succeeds().await;
+    }
+}
+
+#[tokio::test]
+async fn responses_are_served_to_openais_sdks_whatever_the_upstream_speaks() {
+    for (vendor, _upstream, server) in &worlds().await {
+        println!("the upstream speaks {vendor}");
+        let base_url = format!("http://{}/v1", server.address());
+        Client::python("responses_sdk.py").env("BASE_URL", &base_url).succeeds().await;
+        Client::node("responses_sdk.mjs").env("BASE_URL", &base_url).succeeds().await;
     }
 }
 

@@ -10,7 +10,8 @@ use sabir_proto::v1::{
 use transcode::json::Mode;
 
 use super::Schema;
-use super::request::{FORMAT, json_text};
+use super::request::FORMAT;
+use crate::api::foreign::json_text;
 
 /// The member that holds an answer's blocks verbatim, where our words say less.
 const BLOCKS: &str = "content_blocks";

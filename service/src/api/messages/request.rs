@@ -2,8 +2,6 @@
 //!
 //! Every message is taken apart without a rest, so that a member of the contract that nobody thought of does not compile.
 
-use std::collections::BTreeMap;
-
 use prost::Message as _;
 use sabir_proto::v1::chat_message::Content;
 use sabir_proto::v1::content_block;
@@ -22,7 +20,7 @@ use sabir_proto::v1::{
 use tonic::Status;
 
 use super::Schema;
-use crate::chat::{Failure, Violation};
+use crate::api::foreign::{content_of, invalid, json_text, members, message};
 
 /// Who can read the thoughts of Anthropic's models.
 pub(super) const FORMAT: &str = "anthropic-claude-v1";
@@ -84,10 +82,6 @@ pub(super) fn translate(schema: &Schema, request: CreateMessageRequest) -> Resul
     })
 }
 
-fn message(role: Role, content: Option<Content>) -> ChatMessage {
-    ChatMessage { role: role.into(), content, ..ChatMessage::default() }
-}
-
 /// One turn: the results of calls are messages of their own and come first.
 fn turn(schema: &Schema, turn: MessageParam, path: &str, messages: &mut Vec<ChatMessage>) -> Result<(), Status> {
     let MessageParam { role, content, additional_members } = turn;
@@ -121,17 +115,6 @@ fn turn(schema: &Schema, turn: MessageParam, path: &str, messages: &mut Vec<Chat
         messages.push(turn);
     }
     Ok(())
-}
-
-/// A single plain text is a text; anything else, parts.
-fn content_of(mut parts: Vec<ContentPart>) -> Option<Content> {
-    match parts.as_mut_slice() {
-        [] => None,
-        [ContentPart { part: Some(Part::Text(text)), additional_members, .. }] if additional_members.is_empty() => {
-            Some(Content::Text(std::mem::take(text)))
-        }
-        _ => Some(Content::Parts(ContentParts { parts })),
-    }
 }
 
 /// What came of a call.
@@ -234,24 +217,14 @@ fn address(source: &BlockSource) -> Option<String> {
 
 /// A block that our words have none for, as it stands: only servers of its vendor take it.
 fn verbatim(schema: &Schema, block: &ContentBlock) -> ContentPart {
-    let additional_members = members(schema, schema.block, &block.encode_to_vec());
+    let additional_members = members(&schema.plans, schema.block, &block.encode_to_vec());
     ContentPart { additional_members, ..ContentPart::default() }
-}
-
-/// The members of a message, each as JSON.
-fn members(schema: &Schema, message: transcode::json::MessageId, wire: &[u8]) -> BTreeMap<String, String> {
-    let mut json = Vec::new();
-    if schema.plans.write(message, wire, &mut json).is_err() {
-        return BTreeMap::new();
-    }
-    let members: Result<BTreeMap<String, Box<serde_json::value::RawValue>>, _> = serde_json::from_slice(&json);
-    members.unwrap_or_default().into_iter().map(|(name, value)| (name, value.get().to_owned())).collect()
 }
 
 fn function(schema: &Schema, param: ToolParam) -> Tool {
     if param.r#type.as_deref().is_some_and(|kind| kind != "custom") {
         // A tool that the vendor's server runs itself.
-        let additional_members = members(schema, schema.tool, &param.encode_to_vec());
+        let additional_members = members(&schema.plans, schema.tool, &param.encode_to_vec());
         return Tool { tool: None, additional_members };
     }
     let ToolParam { r#type: _, name, description, input_schema, strict, cache_control: mark, mut additional_members } =
@@ -302,13 +275,4 @@ fn reasoning(thinking: ThinkingParam) -> Reasoning {
 fn cache_control(mark: CacheControl) -> (String, String) {
     let ttl = mark.ttl.map(|ttl| format!(",\"ttl\":{}", json_text(&ttl))).unwrap_or_default();
     ("cache_control".to_owned(), format!("{{\"type\":{}{ttl}}}", json_text(&mark.r#type)))
-}
-
-/// A text as JSON.
-pub(super) fn json_text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn invalid(field: String, message: &str) -> Status {
-    (&Failure::Invalid(vec![Violation { field, message: message.to_owned() }])).into()
 }
