@@ -12,6 +12,7 @@ mod auth;
 mod bad_input;
 mod browser;
 mod budgets;
+mod cache;
 mod cancellation;
 mod clients;
 mod compose;

@@ -50,6 +50,7 @@ use crate::auth::{
 };
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
+use crate::cache::Cache;
 use crate::capture::CaptureLog;
 use crate::chat::{ATTEMPT, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, DROPPED, MODEL_USED, REQUEST_ID};
 use crate::compose::Rules;
@@ -165,6 +166,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
         budgets.clone(),
         config.limits.output_estimate,
         captures.clone(),
+        Cache::new(&config.cache),
     );
     let prices = Arc::clone(budgets.prices());
     let administration = Administration { mint, passwords, grants, prices };

@@ -25,6 +25,7 @@ use sabir_store::Protocol;
 use tonic::metadata::MetadataMap;
 
 use crate::auth::Principal;
+use crate::cache::Control;
 use crate::limit::CallLimits;
 use crate::structured::Care;
 
@@ -67,6 +68,8 @@ pub(crate) struct Caller {
     pub(crate) on_unsupported: OnUnsupported,
     /// What to do about an answer that does not follow its schema.
     pub(crate) care: Care,
+    /// What they want of answers that are kept.
+    pub(crate) cache: Control,
     /// In whose words they ask.
     pub(crate) origin: Origin,
     /// Its headers, if there are routes that look at them.
@@ -88,6 +91,7 @@ impl Caller {
             deadline,
             on_unsupported,
             care: Care::Check,
+            cache: Control::default(),
             origin: Origin::ChatCompletions,
             headers: None,
             limits: None,

@@ -20,7 +20,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{auth, budget, capture, limit, pages, server, store, telemetry, upstream};
+use crate::{auth, budget, cache, capture, limit, pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -40,6 +40,8 @@ pub struct Config {
     pub log: telemetry::Config,
     /// `[database]`.
     pub database: store::Config,
+    /// `[cache]`.
+    pub cache: cache::Config,
     /// `[capture]`.
     pub capture: capture::Config,
     /// `[usage]`.
@@ -119,6 +121,7 @@ impl Config {
                 pages: pages::Config::read(root.section("pages")),
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),
+                cache: cache::Config::read(root.section("cache")),
                 capture: capture::Config::read(root.section("capture")),
                 usage: store::read_usage(root.section("usage")),
                 budgets: budget::Config::read(root.section("budgets")),

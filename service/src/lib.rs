@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod budget;
+pub mod cache;
 pub mod capture;
 pub mod cli;
 pub mod config;

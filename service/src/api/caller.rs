@@ -7,9 +7,13 @@ use sabir_store::Protocol;
 use tonic::{Request, Response, Status};
 
 use crate::auth::Principal;
+use crate::cache::Control;
 use crate::chat::{Answer, Caller, Chat, Failure, ON_UNSUPPORTED, Violation};
 use crate::limit::CallLimits;
 use crate::structured::{Care, STRUCTURED};
+
+/// The header by which a caller says how old an answer may be.
+const CACHE_CONTROL: &str = "cache-control";
 
 /// What the edge noted about a call.
 ///
@@ -35,8 +39,10 @@ pub(super) fn caller<T>(request: &Request<T>, chat: &Chat) -> Result<Caller, Sta
         Some(b"off") => Care::Off,
         Some(_) => return Err(wrong_header(STRUCTURED, "\"check\", \"reask\" or \"off\"")),
     };
+    let cache = request.metadata().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let cache = cache.map(Control::read).unwrap_or_default();
     let headers = chat.reads_headers().then(|| Arc::new(request.metadata().clone()));
-    Ok(Caller { limits, headers, care, on_unsupported, ..Caller::now(principal, protocol, deadline) })
+    Ok(Caller { limits, headers, cache, care, on_unsupported, ..Caller::now(principal, protocol, deadline) })
 }
 
 fn wrong_header(name: &str, words: &str) -> Status {

@@ -26,6 +26,9 @@ use crate::upstream::{InFlight, Target};
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
 const NAME_LIMIT: usize = super::check::MODEL_NAME_LIMIT;
 
+/// What stands in a row for the provider of an answer that was kept from before.
+pub(super) const KEPT: &str = "cache";
+
 /// The open account of a call.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -38,6 +41,8 @@ pub(super) struct Ledger {
     model_asked: Arc<str>,
     model_used: Option<Arc<str>>,
     provider: Option<Arc<str>>,
+    /// Whether the answer was kept from before, and nobody was asked.
+    is_kept: bool,
     first_token: Option<Instant>,
     meter: Meter,
     /// What is kept of its texts, if anything is.
@@ -66,6 +71,7 @@ impl Ledger {
             model_asked,
             model_used: None,
             provider: None,
+            is_kept: false,
             first_token: None,
             meter: Meter::new(question.prompt_bytes),
             recording: None,
@@ -158,6 +164,12 @@ impl Ledger {
         self.meter.embeddings(answer);
     }
 
+    /// Notes that the answer was kept from before: nobody is asked, and it costs nothing.
+    pub(super) fn kept(&mut self) {
+        self.is_kept = true;
+        self.provider = Some(Arc::from(KEPT));
+    }
+
     /// Notes a whole answer.
     pub(super) fn completion(&mut self, answer: &ChatCompletion) {
         self.note_model(&answer.model);
@@ -216,7 +228,7 @@ impl Ledger {
             recording.finish(code as i32);
         }
         let latency = self.caller.received.elapsed();
-        let (tokens, token_source) = self.meter.tokens(self.provider.is_some(), outcome);
+        let (tokens, token_source) = self.meter.tokens(self.provider.is_some() && !self.is_kept, outcome);
         let used = u64::from(tokens.prompt) + u64::from(tokens.completion);
         self.limits.iter_mut().for_each(|hold| hold.settle(used));
         // What holds places frees them.

@@ -14,6 +14,7 @@ use tonic::Status;
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::stamp::Stamp;
+use crate::cache::Recorder;
 
 /// The chunks for the caller. It ends normally only if the upstream said that its answer is complete.
 ///
@@ -26,6 +27,8 @@ pub(crate) struct Relay {
     wants_usage: bool,
     stamp: Stamp,
     limit: Option<Pin<Box<Sleep>>>,
+    /// Puts the answer together, if it is to be kept.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Relay {
@@ -38,11 +41,18 @@ impl Relay {
     ) -> Self {
         let limit = deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
         let stamp = Stamp::of(&ledger);
-        Self { chunks: Some(chunks), ledger, provider, wants_usage, stamp, limit }
+        Self { chunks: Some(chunks), ledger, provider, wants_usage, stamp, limit, recorder: None }
+    }
+
+    /// The same, with the answer kept by this recorder once it is whole.
+    pub(super) fn recorded(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder.map(Box::new);
+        self
     }
 
     fn fail(&mut self, failure: &Failure) -> Poll<Option<Result<ChatCompletionChunk, Status>>> {
         self.chunks = None;
+        self.recorder = None;
         Poll::Ready(Some(Err(self.ledger.fail(failure))))
     }
 }
@@ -58,6 +68,9 @@ impl Stream for Relay {
                 Poll::Ready(Some(Ok(mut chunk))) => {
                     this.stamp.chunk(&mut chunk);
                     this.ledger.chunk(&chunk);
+                    if let Some(recorder) = &mut this.recorder {
+                        recorder.chunk(&chunk);
+                    }
                     let chunk = if this.wants_usage { Some(chunk) } else { without_usage(chunk) };
                     if let Some(chunk) = chunk {
                         return Poll::Ready(Some(Ok(chunk)));
@@ -70,6 +83,9 @@ impl Stream for Relay {
                 Poll::Ready(None) => {
                     this.chunks = None;
                     this.ledger.finish();
+                    if let Some(recorder) = this.recorder.take() {
+                        recorder.finish();
+                    }
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {

@@ -7,21 +7,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream;
 use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, CreateEmbeddingRequest, CreateEmbeddingResponse};
 use sabir_providers::{ChatCall, Dropped, EmbedCall, Reply};
 use sabir_store::{StoreError, StoreErrorKind, UsageWriter};
 use tonic::Status;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::attempt::{self, Served};
 use super::bounds::Bounds;
 use super::failure::Failure;
-use super::ledger::Ledger;
+use super::ledger::{KEPT, Ledger};
 use super::question::Question;
 use super::relay::Relay;
 use super::stamp::Stamp;
 use super::{ATTEMPT, Caller, DROPPED, MODEL_USED, REQUEST_ID, check, limits, standing};
 use crate::budget::{Asked, Budgets, Reservation};
+use crate::cache::{AGE, CACHE, Cache, Entry, Found, Key, Recorder, replay};
 use crate::capture::CaptureLog;
 use crate::limit::Hold;
 use crate::upstream::{Plan, Registry, Target};
@@ -38,6 +40,7 @@ pub(crate) struct Chat {
     /// How many tokens an answer is taken to have whose request sets no limit.
     output_estimate: u32,
     captures: CaptureLog,
+    cache: Option<Cache>,
     reads_headers: bool,
 }
 
@@ -52,16 +55,18 @@ pub(crate) struct Answer<T> {
 
 impl Chat {
     /// Answers with these models, records into this log, spends of these budgets, and has kept what is said where that is
-    /// wanted. Limits on tokens take an answer to have `output_estimate` tokens whose request sets no limit.
+    /// wanted. Limits on tokens take an answer to have `output_estimate` tokens whose request sets no limit. Answers are
+    /// given again out of `cache`.
     pub(crate) fn new(
         registry: Arc<Registry>,
         usage: UsageWriter,
         budgets: Budgets,
         output_estimate: u32,
         captures: CaptureLog,
+        cache: Option<Cache>,
     ) -> Self {
         let reads_headers = registry.reads_headers();
-        Self { registry, usage, budgets, output_estimate, captures, reads_headers }
+        Self { registry, usage, budgets, output_estimate, captures, cache, reads_headers }
     }
 
     /// Whether any of its routes looks at the headers of calls.
@@ -76,11 +81,21 @@ impl Chat {
     pub(crate) async fn complete(
         &self,
         caller: Caller,
-        request: Box<CreateChatCompletionRequest>,
+        mut request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<ChatCompletion>, Status> {
         let question = Question::of_chat(&request, false);
         let (deadline, on_unsupported, origin) = (caller.deadline, caller.on_unsupported, caller.origin);
         let (mut ledger, plan) = self.begin(caller, &question, Some(&request)).await?;
+        let mut lead = match self.look_up(&mut ledger, &plan, &mut request).await? {
+            Some(Found::Kept(entry)) => {
+                ledger.kept();
+                ledger.completion(&entry.answer);
+                ledger.finish();
+                return Ok(Answer { headers: headers_of_kept(&ledger, &entry), body: entry.answer.clone() });
+            }
+            Some(Found::Missing(lead)) => Some(lead),
+            None => None,
+        };
         let mut request = Words(Some(request));
         let send = |target: &Target, last: bool| {
             let (model, request) = (target.model.clone(), request.say(last));
@@ -92,7 +107,12 @@ impl Chat {
                 Stamp::of(&ledger).complete(&mut body);
                 ledger.completion(&body);
                 ledger.finish();
-                Ok(Answer { headers: headers(&ledger, &plan, &target, number, &dropped), body })
+                let headers = headers(&ledger, &plan, &target, number, &dropped, lead.is_some());
+                if let Some(mut lead) = lead.take().filter(|_| dropped.is_empty()) {
+                    lead.given_by(target.full_name);
+                    lead.keep(&body);
+                }
+                Ok(Answer { headers, body })
             }
             Err(failure) => Err(ledger.fail(&failure)),
         }
@@ -106,12 +126,23 @@ impl Chat {
     pub(crate) async fn stream(
         &self,
         caller: Caller,
-        request: Box<CreateChatCompletionRequest>,
+        mut request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<Relay>, Status> {
         let question = Question::of_chat(&request, true);
         let (deadline, on_unsupported, origin) = (caller.deadline, caller.on_unsupported, caller.origin);
         let (mut ledger, plan) = self.begin(caller, &question, Some(&request)).await?;
         let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());
+        let lead = match self.look_up(&mut ledger, &plan, &mut request).await? {
+            Some(Found::Kept(entry)) => {
+                ledger.kept();
+                let headers = headers_of_kept(&ledger, &entry);
+                let chunks = Box::pin(stream::iter(replay(&entry.answer).into_iter().map(Ok)));
+                let provider = Arc::from(KEPT);
+                return Ok(Answer { headers, body: Relay::new(chunks, ledger, provider, wants_usage, deadline) });
+            }
+            Some(Found::Missing(lead)) => Some(lead),
+            None => None,
+        };
         let mut request = Words(Some(request));
         let send = |target: &Target, last: bool| {
             let (model, request) = (target.model.clone(), request.say(last));
@@ -121,10 +152,13 @@ impl Chat {
             Ok(Served { target, reply, number, in_flight }) => {
                 let Reply { body: chunks, dropped } = reply;
                 ledger.in_flight(in_flight);
-                Ok(Answer {
-                    headers: headers(&ledger, &plan, &target, number, &dropped),
-                    body: Relay::new(chunks, ledger, target.provider, wants_usage, deadline),
-                })
+                let headers = headers(&ledger, &plan, &target, number, &dropped, lead.is_some());
+                let recorder = lead.filter(|_| dropped.is_empty()).map(|mut lead| {
+                    lead.given_by(target.full_name);
+                    Recorder::new(lead)
+                });
+                let relay = Relay::new(chunks, ledger, target.provider, wants_usage, deadline);
+                Ok(Answer { headers, body: relay.recorded(recorder) })
             }
             Err(failure) => Err(ledger.fail(&failure)),
         }
@@ -151,7 +185,7 @@ impl Chat {
             Ok(Served { target, reply, number, in_flight: _ }) => {
                 ledger.embeddings(&reply.body);
                 ledger.finish();
-                let headers = headers(&ledger, &plan, &target, number, &reply.dropped);
+                let headers = headers(&ledger, &plan, &target, number, &reply.dropped, false);
                 Ok(Answer { headers, body: reply.body })
             }
             Err(failure) => Err(ledger.fail(&failure)),
@@ -187,6 +221,30 @@ impl Chat {
         match self.plan(&mut ledger, question).await {
             Ok(plan) => Ok((ledger, plan)),
             Err(failure) => Err(ledger.fail(&failure)),
+        }
+    }
+
+    /// Looks for an answer that is kept; `None` if nothing is kept of this call.
+    async fn look_up(
+        &self,
+        ledger: &mut Ledger,
+        plan: &Plan,
+        request: &mut CreateChatCompletionRequest,
+    ) -> Result<Option<Found>, Status> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        let Caller { cache: control, principal, on_unsupported, origin, .. } = ledger.caller();
+        // What the vendor is to keep is not answered by anybody else.
+        if control.is_off() || request.store() {
+            return Ok(None);
+        }
+        let key = Key::of(cache.scope(), principal, plan, *on_unsupported, *origin, request);
+        let found = cache.look_up(key, *control);
+        match ledger.deadline() {
+            None => Ok(Some(found.await)),
+            Some(deadline) => match tokio::time::timeout_at(deadline.into(), found).await {
+                Ok(found) => Ok(Some(found)),
+                Err(_) => Err(ledger.fail(&Failure::Deadline)),
+            },
         }
     }
 
@@ -243,14 +301,37 @@ impl<R: Clone + Default> Words<R> {
     }
 }
 
-fn headers(ledger: &Ledger, plan: &Plan, target: &Target, number: usize, dropped: &Dropped) -> MetadataMap {
+/// The headers that every answer has.
+fn names(ledger: &Ledger, model: &str) -> MetadataMap {
     let mut headers = MetadataMap::with_capacity(ledger.header_count());
     if let Ok(id) = ledger.id().to_string().parse() {
         headers.insert(REQUEST_ID, id);
     }
     // A name that no header can carry is left out: it is in the answer and in the usage row as well.
-    if let Ok(name) = target.full_name.parse() {
+    if let Ok(name) = model.parse() {
         headers.insert(MODEL_USED, name);
+    }
+    headers
+}
+
+fn headers_of_kept(ledger: &Ledger, entry: &Entry) -> MetadataMap {
+    let mut headers = names(ledger, &entry.model);
+    headers.insert(CACHE, MetadataValue::from_static("hit"));
+    headers.insert(AGE, entry.age().as_secs().into());
+    headers
+}
+
+fn headers(
+    ledger: &Ledger,
+    plan: &Plan,
+    target: &Target,
+    number: usize,
+    dropped: &Dropped,
+    looked_for: bool,
+) -> MetadataMap {
+    let mut headers = names(ledger, &target.full_name);
+    if looked_for {
+        headers.insert(CACHE, MetadataValue::from_static("miss"));
     }
     if plan.attempts > 1 {
         headers.insert(ATTEMPT, number.into());

@@ -135,7 +135,8 @@ impl Bench {
     pub(in crate::chat) fn of(registry: Registry) -> Self {
         let rows = Arc::new(Rows::default());
         let usage = UsageWriter::start(Arc::clone(&rows) as Arc<dyn UsageStore>, BatchConfig::default());
-        let chat = Chat::new(Arc::new(registry), usage.clone(), Budgets::priced(PRICES), 0, super::CaptureLog::none());
+        let chat =
+            Chat::new(Arc::new(registry), usage.clone(), Budgets::priced(PRICES), 0, super::CaptureLog::none(), None);
         Self { chat, usage, rows }
     }
 

@@ -1,0 +1,63 @@
+//! The `[cache]` section.
+
+use std::time::Duration;
+
+use crate::config::{ByteSize, Section};
+
+/// Among whom answers are shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Nobody else gets what was answered to a key.
+    #[default]
+    Key,
+    /// The members of a team share; who has none is alone.
+    Team,
+    /// Everybody shares.
+    Everyone,
+}
+
+/// How answers are kept.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `cache.enabled`: whether any are.
+    pub enabled: bool,
+    /// `cache.ttl`: for how long.
+    pub ttl: Duration,
+    /// `cache.memory`: how much memory they take together, in bytes.
+    pub memory: usize,
+    /// `cache.max_answer`: the longest answer that is kept, in bytes.
+    pub longest: usize,
+    /// `cache.scope`: among whom they are shared.
+    pub scope: Scope,
+}
+
+impl Config {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_>) -> Self {
+        let scope: Option<String> = section.optional("scope");
+        let scope = match scope.as_deref() {
+            None | Some("key") => Scope::Key,
+            Some("team") => Scope::Team,
+            Some("everyone") => Scope::Everyone,
+            Some(_) => {
+                section.problem("scope", "must be \"key\", \"team\" or \"everyone\"");
+                Scope::Key
+            }
+        };
+        let config = Self {
+            enabled: section.value("enabled", false),
+            ttl: section.value("ttl", Duration::from_secs(600)),
+            memory: section.value("memory", ByteSize(64 << 20)).0,
+            longest: section.value("max_answer", ByteSize(1 << 20)).0,
+            scope,
+        };
+        if config.ttl.is_zero() {
+            section.problem("ttl", "must be more than nothing; to keep nothing, set cache.enabled to false");
+        }
+        if config.longest > config.memory {
+            section.problem("max_answer", "must be at most cache.memory");
+        }
+        section.finish();
+        config
+    }
+}
