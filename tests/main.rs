@@ -19,6 +19,7 @@ mod compose;
 mod conformance;
 mod envoy;
 mod failures;
+mod guardrails;
 mod harness;
 mod interop;
 mod lifecycle;

@@ -56,6 +56,7 @@ use crate::chat::{ATTEMPT, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat,
 use crate::compose::Rules;
 use crate::config::Config;
 use crate::dependencies::Database;
+use crate::guard::Guard;
 use crate::limit::{self, LimitLayer, Limiter};
 use crate::retention::Upkeep;
 use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
@@ -172,7 +173,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let administration = Administration { mint, passwords, grants, prices };
     let services = services(
         config.server.body_limit,
-        Structured::new(chat, Schemas::default()),
+        Structured::new(Guard::new(chat, config.guardrails.clone()), Schemas::default()),
         &transcoder,
         administration,
         &health,

@@ -6,10 +6,8 @@
 
 mod config;
 mod recording;
-mod redact;
 mod writer;
 
 pub use config::Config;
 pub(crate) use recording::{Recording, Subject};
-pub(crate) use redact::Redactor;
 pub(crate) use writer::CaptureLog;

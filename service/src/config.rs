@@ -20,7 +20,7 @@ pub(crate) use setting::ByteSize;
 use section::Reading;
 use setting::Setting;
 
-use crate::{auth, budget, cache, capture, limit, pages, server, store, telemetry, upstream};
+use crate::{auth, budget, cache, capture, guard, limit, pages, server, store, telemetry, upstream};
 
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "sabir.toml";
@@ -42,6 +42,8 @@ pub struct Config {
     pub database: store::Config,
     /// `[cache]`.
     pub cache: cache::Config,
+    /// `[guardrails]`.
+    pub guardrails: guard::Config,
     /// `[capture]`.
     pub capture: capture::Config,
     /// `[usage]`.
@@ -122,6 +124,7 @@ impl Config {
                 log: telemetry::Config::read(root.section("log")),
                 database: store::Config::read(root.section("database")),
                 cache: cache::Config::read(root.section("cache")),
+                guardrails: guard::Config::read(root.section("guardrails")),
                 capture: capture::Config::read(root.section("capture")),
                 usage: store::read_usage(root.section("usage")),
                 budgets: budget::Config::read(root.section("budgets")),

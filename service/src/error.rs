@@ -68,6 +68,13 @@ pub(crate) fn unstructured(problem: &str) -> Status {
     status(Code::Internal, &message, "STRUCTURED_OUTPUT_INVALID", ErrorDetails::new())
 }
 
+/// What a guardrail refuses, and why.
+pub(crate) fn blocked(guardrail: &str, why: &str) -> Status {
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    let message = format!("the guardrail {guardrail} refuses this{why}");
+    status(Code::InvalidArgument, &message, "CONTENT_FILTER", ErrorDetails::new())
+}
+
 /// A request that breaks rules. The message names the first; the details name all.
 fn invalid(violations: &[Violation]) -> Status {
     let message = match violations {

@@ -27,8 +27,11 @@ mod chat;
 mod compose;
 mod dependencies;
 mod error;
+pub mod guard;
 mod limit;
 mod nearest;
+mod outgoing;
+mod redact;
 mod structured;
 
 pub use app::{Ended, StartError, run};

@@ -17,9 +17,11 @@ use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, ResponseForma
 use tonic::Status;
 
 pub(crate) use self::problem::Problem;
+pub(crate) use self::repair::repair;
 pub(crate) use self::schema::{Checked, Schema, Schemas};
 pub(crate) use self::stream::Answering;
 use crate::chat::{Answer, Caller, Chat};
+use crate::guard::Guard;
 
 /// The header by which a caller says what to do about answers that do not follow their schema: `check`, which is usual,
 /// `reask`, or `off`.
@@ -40,19 +42,19 @@ pub(crate) enum Care {
 /// Chat calls whose answers follow their schemas. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Structured {
-    chat: Chat,
+    guard: Guard,
     schemas: Schemas,
 }
 
 impl Structured {
     /// Has these calls made.
-    pub(crate) fn new(chat: Chat, schemas: Schemas) -> Self {
-        Self { chat, schemas }
+    pub(crate) fn new(guard: Guard, schemas: Schemas) -> Self {
+        Self { guard, schemas }
     }
 
-    /// The calls as they are.
+    /// The calls as they are, without guardrails.
     pub(crate) fn chat(&self) -> &Chat {
-        &self.chat
+        self.guard.chat()
     }
 
     /// The schemas that were seen of late.
@@ -70,8 +72,8 @@ impl Structured {
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<ChatCompletion>, Status> {
         match self.schema_of(&caller, &request)? {
-            None => self.chat.complete(caller, request).await,
-            Some(schema) => complete::complete(&self.chat, &schema, caller, request).await,
+            None => self.guard.complete(caller, request).await,
+            Some(schema) => complete::complete(&self.guard, &schema, caller, request).await,
         }
     }
 
@@ -85,7 +87,7 @@ impl Structured {
         request: Box<CreateChatCompletionRequest>,
     ) -> Result<Answer<Answering>, Status> {
         let schema = self.schema_of(&caller, &request)?;
-        let Answer { headers, body } = self.chat.stream(caller, request).await?;
+        let Answer { headers, body } = self.guard.stream(caller, request).await?;
         Ok(Answer { headers, body: Answering::new(body, schema) })
     }
 

@@ -34,16 +34,8 @@ pub struct Config {
 impl Config {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_>) -> Self {
-        let scope: Option<String> = section.optional("scope");
-        let scope = match scope.as_deref() {
-            None | Some("key") => Scope::Key,
-            Some("team") => Scope::Team,
-            Some("everyone") => Scope::Everyone,
-            Some(_) => {
-                section.problem("scope", "must be \"key\", \"team\" or \"everyone\"");
-                Scope::Key
-            }
-        };
+        let scopes = [("key", Scope::Key), ("team", Scope::Team), ("everyone", Scope::Everyone)];
+        let scope = section.choice("scope", &scopes, Scope::Key);
         let config = Self {
             enabled: section.value("enabled", false),
             ttl: section.value("ttl", Duration::from_secs(600)),

@@ -6,13 +6,8 @@ use sabir_proto::v1::{CompletionUsage, FunctionCall, ReasoningDetail, ResponseMe
 use super::*;
 
 fn cache() -> Cache {
-    let config = Config {
-        enabled: true,
-        ttl: Duration::from_secs(60),
-        memory: 1 << 20,
-        longest: 4096,
-        scope: Scope::Everyone,
-    };
+    let config =
+        Config { enabled: true, ttl: Duration::from_secs(60), memory: 1 << 20, longest: 4096, scope: Scope::Everyone };
     Cache::new(&config).unwrap()
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Redactor;
 use crate::config::{ByteSize, Section};
+use crate::redact::Redactor;
 
 /// The most that may be kept of a prompt or of an answer, in bytes.
 const MOST_BYTES: usize = 1 << 20;

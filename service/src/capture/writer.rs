@@ -13,7 +13,8 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::recording::{Text, Texts};
-use super::{Config, Recording, Redactor, Subject};
+use super::{Config, Recording, Subject};
+use crate::redact::Redactor;
 
 /// How much may wait to be written, in bytes of texts; the number of captures that may wait follows from it.
 const QUEUE_BYTES: usize = 32 << 20;

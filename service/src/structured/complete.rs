@@ -10,17 +10,18 @@ use tonic::Status;
 use tonic::metadata::MetadataValue;
 
 use super::{Care, Checked, Problem, STRUCTURED, Schema};
-use crate::chat::{Answer, Caller, Chat};
+use crate::chat::{Answer, Caller};
+use crate::guard::Guard;
 
 /// Asks, and has the answer follow the schema.
 pub(super) async fn complete(
-    chat: &Chat,
+    guard: &Guard,
     schema: &Schema,
     caller: Caller,
     request: Box<CreateChatCompletionRequest>,
 ) -> Result<Answer<ChatCompletion>, Status> {
     let again = (caller.care == Care::Reask).then(|| (caller.clone(), request.clone()));
-    let mut answer = chat.complete(caller, request).await?;
+    let mut answer = guard.complete(caller, request).await?;
     let (problem, said) = match check(schema, &mut answer) {
         Ok(()) => return Ok(answer),
         Err(faulty) => faulty,
@@ -31,7 +32,7 @@ pub(super) async fn complete(
         Role::User,
         format!("That does not follow the schema: {problem}. Answer again, with the corrected JSON document only."),
     ));
-    let mut second = chat.complete(caller, request).await?;
+    let mut second = guard.complete(caller, request).await?;
     second.body.usage = sum(answer.body.usage, second.body.usage);
     check(schema, &mut second).map_err(|(problem, _)| problem.of_answer())?;
     second.headers.insert(STRUCTURED, MetadataValue::from_static("reasked"));

@@ -5,7 +5,7 @@
 //! missing, and left out where a value is.
 
 /// The document in a text, in the right form. `None` if there is none.
-pub(super) fn repair(text: &str) -> Option<String> {
+pub(crate) fn repair(text: &str) -> Option<String> {
     let start = text.find(['{', '['])?;
     let mut writer = Writer::default();
     let mut letters = text[start..].chars().peekable();

@@ -11,14 +11,14 @@ use sabir_proto::v1::{ChatCompletionChunk, FinishReason};
 use tonic::Status;
 
 use super::schema::Schema;
-use crate::chat::Relay;
+use crate::guard::Guarded;
 
 /// How much of an answer is remembered, in bytes. A longer one is not checked but refused.
 const LONGEST: usize = 4 << 20;
 
 /// The chunks of an answer.
 pub(crate) struct Answering {
-    chunks: Relay,
+    chunks: Guarded,
     check: Option<Box<Check>>,
 }
 
@@ -30,7 +30,7 @@ struct Check {
 }
 
 impl Answering {
-    pub(super) fn new(chunks: Relay, schema: Option<Arc<Schema>>) -> Self {
+    pub(super) fn new(chunks: Guarded, schema: Option<Arc<Schema>>) -> Self {
         let check = schema.map(|schema| Box::new(Check { schema, said: BTreeMap::new(), size: 0 }));
         Self { chunks, check }
     }

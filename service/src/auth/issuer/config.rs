@@ -1,11 +1,11 @@
 //! The `[auth.issuers.NAME]` sections: whose tokens are accepted, and what they may do here.
 
-use http::Uri;
 use jsonwebtoken::Algorithm;
 use uuid::Uuid;
 
 use super::super::{Scope, Scopes};
 use crate::config::Section;
+use crate::outgoing::fetchable;
 
 /// The algorithms that may be pinned: those of public keys. A shared secret that an issuer publishes is none.
 const ALGORITHMS: [(&str, Algorithm); 9] = [
@@ -125,22 +125,6 @@ fn scopes_of(section: &Section<'_>, key: &str, names: &[String]) -> Scopes {
         section.problem(key, format!("\"{unknown}\" is no scope; there are {}", known.join(", ")));
         Scopes::default()
     })
-}
-
-/// The address, if it may be fetched from: by `https`, on this machine by `http` too.
-pub(super) fn fetchable(url: &str) -> Result<Uri, String> {
-    let uri = url.parse::<Uri>().map_err(|_| format!("\"{url}\" is no URL"))?;
-    let host = uri.host().ok_or_else(|| format!("\"{url}\" names no host"))?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("must not hold a name or a password".to_owned());
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(uri),
-        Some("http") if is_here => Ok(uri),
-        _ => Err(format!("\"{url}\" must begin with https://; http:// is for this machine alone")),
-    }
 }
 
 #[cfg(test)]

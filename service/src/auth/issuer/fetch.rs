@@ -1,27 +1,21 @@
 //! Gets what an issuer publishes. Bounded in size and time, without redirects, by `https` or on this machine; it must not
 //! know what the documents are for.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 
-use super::config::fetchable;
+use crate::outgoing::{HttpsClient, fetchable, https_client};
 
 /// The largest document, in bytes. Issuers with dozens of keys with certificates stay below a tenth of it.
 const LARGEST: usize = 512 << 10;
 
 /// How long a document may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// Why a document did not come. For operators.
 #[derive(Debug, thiserror::Error)]
@@ -55,26 +49,7 @@ async fn fetch(url: &str) -> Result<Bytes, FetchError> {
 
 /// One client for all issuers. Connections are not kept: documents are fetched once in a while, and a connection belongs
 /// to the runtime that opened it.
-fn client() -> &'static Result<HttpClient, String> {
-    static CLIENT: OnceLock<Result<HttpClient, String>> = OnceLock::new();
-    CLIENT.get_or_init(|| {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(PATIENCE));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?
-            .with_native_roots();
-        let builder = HttpsConnectorBuilder::new();
-        let connector = match tls {
-            Ok(tls) => builder
-                .with_tls_config(tls.with_no_client_auth())
-                .https_or_http()
-                .enable_all_versions()
-                .wrap_connector(tcp),
-            Err(error) => return Err(format!("issuers cannot be verified by https: {error}")),
-        };
-        Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
-    })
+fn client() -> &'static Result<HttpsClient<Empty<Bytes>>, String> {
+    static CLIENT: OnceLock<Result<HttpsClient<Empty<Bytes>>, String>> = OnceLock::new();
+    CLIENT.get_or_init(|| https_client(0))
 }

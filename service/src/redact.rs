@@ -1,4 +1,4 @@
-//! Takes out of a text what should not be kept. Patterns are of the crate `regex`, which takes time linear in the text
+//! Finds in a text what not everybody should see: credentials, personal data, what a pattern says. Patterns are of the crate `regex`, which takes time linear in the text
 //! whatever the pattern, because the text is anybody's.
 
 use regex::{Regex, RegexBuilder};
@@ -35,16 +35,25 @@ const CARD: [&str; 1] = [r"\b[0-9](?:[ -]?[0-9]){12,}\b"];
 #[derive(Debug)]
 struct Rule {
     pattern: Regex,
-    /// What stands in its place.
-    mark: &'static str,
+    /// The name of its kind.
+    kind: &'static str,
     /// Whether what fits the pattern is what it looks like.
     confirms: fn(&str) -> bool,
 }
 
-/// Takes things out of texts.
+/// Finds things in texts, and takes them out.
 #[derive(Debug, Default)]
 pub(crate) struct Redactor {
     rules: Vec<Rule>,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// Where, in bytes.
+    pub(crate) range: std::ops::Range<usize>,
+    /// The name of its kind: `credential`, `email`, `phone`, `card`, or `redacted` for what fits a pattern.
+    pub(crate) kind: &'static str,
 }
 
 impl Redactor {
@@ -58,52 +67,83 @@ impl Redactor {
     /// What is wrong with an entry.
     pub(crate) fn new(entries: &[String]) -> Result<Self, String> {
         let mut redactor = Self::default();
-        redactor.add(&CREDENTIALS, "[credential]", |_| true)?;
+        redactor.add(&CREDENTIALS, "credential", |_| true)?;
+        redactor.add_all(entries)?;
+        Ok(redactor)
+    }
+
+    /// One of what is named alone; `credential` is a name too.
+    ///
+    /// # Errors
+    /// What is wrong with an entry.
+    pub(crate) fn of(entries: &[String]) -> Result<Self, String> {
+        let mut redactor = Self::default();
+        redactor.add_all(entries)?;
+        Ok(redactor)
+    }
+
+    fn add_all(&mut self, entries: &[String]) -> Result<(), String> {
         for entry in entries {
             match (entry.as_str(), entry.strip_prefix("regex:")) {
-                ("email", _) => redactor.add(&EMAIL, "[email]", |_| true)?,
-                ("phone", _) => redactor.add(&PHONE, "[phone]", |found| (7..=15).contains(&digits(found).count()))?,
-                ("card", _) => redactor.add(&CARD, "[card]", holds_card)?,
-                (_, Some(pattern)) => redactor.add(&[pattern], "[redacted]", |_| true)?,
+                ("credential", _) => self.add(&CREDENTIALS, "credential", |_| true)?,
+                ("email", _) => self.add(&EMAIL, "email", |_| true)?,
+                ("phone", _) => self.add(&PHONE, "phone", |found| (7..=15).contains(&digits(found).count()))?,
+                ("card", _) => self.add(&CARD, "card", holds_card)?,
+                (_, Some(pattern)) => self.add(&[pattern], "redacted", |_| true)?,
                 (unknown, None) => {
                     return Err(format!(
-                        "\"{unknown}\" is none of \"email\", \"phone\", \"card\" and \"regex:PATTERN\""
+                        "\"{unknown}\" is none of \"email\", \"phone\", \"card\", \"credential\" and \"regex:PATTERN\""
                     ));
                 }
             }
         }
-        Ok(redactor)
+        Ok(())
     }
 
-    fn add(&mut self, patterns: &[&str], mark: &'static str, confirms: fn(&str) -> bool) -> Result<(), String> {
+    fn add(&mut self, patterns: &[&str], kind: &'static str, confirms: fn(&str) -> bool) -> Result<(), String> {
         for pattern in patterns {
             let built = RegexBuilder::new(pattern).size_limit(PATTERN_LIMIT).build();
             let pattern = built.map_err(|error| format!("the pattern `{pattern}` cannot be used: {error}"))?;
-            self.rules.push(Rule { pattern, mark, confirms });
+            self.rules.push(Rule { pattern, kind, confirms });
         }
         Ok(())
+    }
+
+    /// What there is in a text, from its beginning to its end; nothing twice.
+    pub(crate) fn find(&self, text: &str) -> Vec<Finding> {
+        // Each rule looks at the text as it was: one rule's mark must not hide from another what it was part of.
+        let mut found: Vec<Finding> = Vec::new();
+        for Rule { pattern, kind, confirms } in &self.rules {
+            let matches = pattern.find_iter(text).filter(|found| !found.is_empty());
+            let confirmed = matches.filter(|found| confirms(found.as_str()));
+            found.extend(confirmed.map(|found| Finding { range: found.range(), kind }));
+        }
+        found.sort_by_key(|finding| (finding.range.start, usize::MAX - finding.range.end));
+        // What overlaps is one thing, of the kind that begins first.
+        let mut apart: Vec<Finding> = Vec::with_capacity(found.len());
+        for finding in found {
+            match apart.last_mut() {
+                Some(last) if finding.range.start < last.range.end => {
+                    last.range.end = last.range.end.max(finding.range.end);
+                }
+                _ => apart.push(finding),
+            }
+        }
+        apart
     }
 
     /// The text up to its byte `limit`, with marks in the place of what is not to be kept. What begins before the limit is
     /// looked at whole.
     pub(crate) fn redact(&self, text: &str, limit: usize) -> String {
-        // Each rule looks at the text as it was: one rule's mark must not hide from another what it was part of.
-        let mut found: Vec<(usize, usize, &str)> = Vec::new();
-        for rule in &self.rules {
-            let matches = rule.pattern.find_iter(text).filter(|found| !found.is_empty());
-            let confirmed = matches.filter(|found| (rule.confirms)(found.as_str()));
-            found.extend(confirmed.map(|found| (found.start(), found.end(), rule.mark)));
-        }
-        found.sort_by_key(|(start, end, _)| (*start, usize::MAX - end));
         let limit = text.floor_char_boundary(limit);
         let mut kept = String::with_capacity(limit);
         let mut at = 0;
-        for (start, end, mark) in found.into_iter().take_while(|(start, ..)| *start < limit) {
-            if start >= at {
-                kept.push_str(&text[at..start]);
-                kept.push_str(mark);
-            }
-            at = at.max(end);
+        for Finding { range, kind } in self.find(text).into_iter().take_while(|finding| finding.range.start < limit) {
+            kept.push_str(&text[at..range.start]);
+            kept.push('[');
+            kept.push_str(kind);
+            kept.push(']');
+            at = range.end;
         }
         kept.push_str(text.get(at..limit).unwrap_or_default());
         kept
