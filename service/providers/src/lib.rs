@@ -13,9 +13,13 @@ mod anthropic;
 mod data_url;
 mod dialect;
 mod failure;
+mod ndjson;
+mod ollama;
 pub mod openai;
 mod protocol;
 pub mod sse;
+mod tool_choice;
+mod verbatim;
 
 // Vendors: where they are and how they are asked in.
 mod credentials;
