@@ -8,6 +8,7 @@ use std::sync::Arc;
 use transcode::json::Plans;
 
 use crate::anthropic;
+use crate::cohere;
 use crate::endpoint::Endpoint;
 use crate::error::SetupError;
 use crate::ollama;
@@ -16,7 +17,7 @@ use crate::transport::Transport;
 use crate::upstream::Upstream;
 
 /// Every protocol, in the order in which documentation lists them.
-pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT, &ollama::DIALECT];
+pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT, &ollama::DIALECT, &cohere::DIALECT];
 
 /// A wire protocol.
 pub struct Dialect {

@@ -10,9 +10,11 @@ mod upstream;
 
 // Protocols: bytes in, messages out.
 mod anthropic;
+mod cohere;
 mod data_url;
 mod dialect;
 mod failure;
+mod function_tool;
 mod ndjson;
 mod ollama;
 pub mod openai;

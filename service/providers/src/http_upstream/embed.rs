@@ -29,6 +29,7 @@ impl<P: Protocol> Inner<P> {
 
     async fn embed_batch(&self, call: EmbedCall) -> Result<Reply<CreateEmbeddingResponse>, UpstreamError> {
         let (deadline, expected) = (call.deadline, texts(&call.request.input));
+        let model = call.model.clone();
         let in_base64 = call.request.encoding_format() == "base64";
         let worded = self.protocol.embed_request(call)?;
         let body = self.ask(worded.request, deadline).await?;
@@ -38,6 +39,9 @@ impl<P: Protocol> Inner<P> {
             return Err(UpstreamError::new(UpstreamErrorKind::Protocol, message));
         }
         answer.data.sort_by_key(|embedding| embedding.index);
+        if answer.model.is_empty() {
+            answer.model = model;
+        }
         if in_base64 {
             vectors::write_base64(&mut answer);
         }

@@ -10,9 +10,10 @@ use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::messages::{self, Message};
-use super::tools::{self, Tool};
+use super::tools;
 use super::{TARGET, options};
 use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::function_tool::FunctionTool;
 use crate::openai::translation;
 use crate::unsupported::Unsupported;
 use crate::upstream::{ChatCall, Dropped, Origin};
@@ -23,7 +24,7 @@ struct Body {
     model: String,
     messages: Vec<Message>,
     stream: bool,
-    tools: Vec<Tool>,
+    tools: Vec<FunctionTool>,
     others: Members,
 }
 

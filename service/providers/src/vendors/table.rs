@@ -2,6 +2,7 @@
 
 use super::{FoundBy, Vendor};
 use crate::anthropic;
+use crate::cohere;
 use crate::credentials::Authentication;
 use crate::ollama;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
@@ -85,6 +86,15 @@ pub const VENDORS: &[Vendor] = &[
         base_url_variables: &["MISTRAL_BASE_URL"],
         quirks: Quirks { stream_usage: StreamUsage::Unasked, ..MAX_TOKENS },
         docs: "https://docs.mistral.ai/api/",
+        ..HOSTED
+    },
+    Vendor {
+        name: "cohere",
+        dialect: &cohere::DIALECT,
+        base_url: Some("https://api.cohere.com"),
+        key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
+        base_url_variables: &["COHERE_BASE_URL", "CO_API_URL"],
+        docs: "https://docs.cohere.com/v2/reference/chat",
         ..HOSTED
     },
     Vendor {
