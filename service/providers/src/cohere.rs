@@ -32,8 +32,9 @@ use crate::upstream::{ChatCall, EmbedCall, ModelInfo};
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "cohere",
     build: |setup| {
-        // The version is a part of each path, and of the address that some clients are told.
-        let endpoint = setup.endpoint.without_suffix("/v2").without_suffix("/v1");
+        // The version is a part of each path, and of the addresses that clients are told: one of them is that of the
+        // vendor's imitation of OpenAI's protocol.
+        let endpoint = setup.endpoint.without_suffix("/v2").without_suffix("/v1").without_suffix("/compatibility");
         Ok(Arc::new(HttpUpstream::new(Cohere, endpoint, setup.transport)?))
     },
 };

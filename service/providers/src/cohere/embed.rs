@@ -63,7 +63,7 @@ pub(super) fn word(call: EmbedCall) -> Result<(Bytes, Dropped), UpstreamError> {
     others.say("embedding_types", &Some(["float"]));
     others.say("output_dimension", &dimensions);
     for (name, value) in foreign {
-        if others.contains(&name) {
+        if name == "texts" || others.contains(&name) {
             let message = format!("{name} contradicts what the request says by other members");
             return Err(UpstreamError::new(UpstreamErrorKind::InvalidRequest, message).with_param(name));
         }

@@ -106,6 +106,10 @@ fn answered(
             Some(Call::Custom(_)) | None => unsupported.unless(false, format!("{path}.tool_calls[{index}].custom"))?,
         }
     }
+    if !called.is_empty() {
+        // Clients write an empty text beside calls; it says nothing.
+        blocks.retain(|block| !matches!(&block.kind, Kind::Text(text) if text.is_empty()));
+    }
     // The same is true of what else came with an earlier answer, unless it is the protocol's own.
     let mut members = Members::foreign(additional_members, path)?;
     members.retain(|name| OWN_OF_ANSWERS.contains(&name));

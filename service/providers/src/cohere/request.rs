@@ -3,7 +3,7 @@
 //! The request is taken apart without a rest, so that a member of the contract that nobody thought of does not compile.
 
 use bytes::Bytes;
-use sabir_proto::v1::response_format::Format;
+use sabir_proto::v1::response_format::{Format, JsonSchema};
 use sabir_proto::v1::{CreateChatCompletionRequest, ResponseFormat};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
@@ -14,7 +14,7 @@ use super::{TARGET, messages, thinking, tools};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::function_tool::FunctionTool;
 use crate::openai::translation;
-use crate::unsupported::Unsupported;
+use crate::unsupported::{Unsupported, foreign_members};
 use crate::upstream::{ChatCall, Dropped, Origin};
 use crate::verbatim::{Members, raw};
 
@@ -150,7 +150,8 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(Bytes, Dropped), U
     Ok((json.into(), unsupported.into_dropped()))
 }
 
-/// A penalty, which goes from -2 to 2 in our vocabulary and from 0 to 1 in theirs.
+/// A penalty, which goes from -2 to 2 in our vocabulary and from 0 to 1 in theirs. One of 0 is none, and is not said: some
+/// models take one of the two only.
 fn penalty(
     name: &'static str,
     penalty: Option<f64>,
@@ -158,7 +159,7 @@ fn penalty(
 ) -> Result<Option<f64>, UpstreamError> {
     let within = penalty.is_none_or(|penalty| (0.0..=1.0).contains(&penalty));
     unsupported.unless(within, name)?;
-    Ok(penalty.filter(|_| within))
+    Ok(penalty.filter(|penalty| within && *penalty != 0.0))
 }
 
 /// The form of the answer.
@@ -177,13 +178,14 @@ fn format(format: Option<ResponseFormat>, unsupported: &mut Unsupported) -> Resu
         None | Some(Format::Text(_)) => None,
         // The vendor's own way to give a schema, and others'.
         Some(Format::JsonObject(_)) => json(members.take("json_schema").or_else(|| members.take("schema"))),
-        Some(Format::JsonSchema(schema)) => {
-            unsupported.leave_out("response_format.json_schema.description", &schema.description)?;
-            if schema.schema.is_empty() {
-                json(None)
-            } else {
-                json(Some(raw(schema.schema, || "response_format.json_schema.schema".to_owned())?))
+        // The name is for nobody here, and the schema is always held.
+        Some(Format::JsonSchema(JsonSchema { name: _, description, schema, strict: _, additional_members })) => {
+            unsupported.leave_out("response_format.json_schema.description", &description)?;
+            for (name, _) in foreign_members(additional_members) {
+                unsupported.unless(false, format!("response_format.json_schema.{name}"))?;
             }
+            let path = || "response_format.json_schema.schema".to_owned();
+            json(if schema.is_empty() { None } else { Some(raw(schema, path)?) })
         }
     };
     for (name, _) in members {

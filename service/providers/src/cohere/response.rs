@@ -82,24 +82,25 @@ pub(super) fn count(number: Option<f64>) -> u32 {
 }
 
 impl Usage<'_> {
-    /// The counts in our words. What is paid for, which leaves out what the vendor adds to the prompt, stands beside.
-    pub(super) fn translate(&self) -> CompletionUsage {
+    /// The counts in our words, if there are any. What is paid for, which leaves out what the vendor adds to the prompt,
+    /// stands beside.
+    pub(super) fn translate(&self) -> Option<CompletionUsage> {
         let billed = || self.billed_units.and_then(|units| serde_json::from_str::<Tokens>(units.get()).ok());
-        let tokens = self.tokens.or_else(billed).unwrap_or_default();
+        let tokens = self.tokens.or_else(billed)?;
         let (prompt_tokens, completion_tokens) = (count(tokens.input_tokens), count(tokens.output_tokens));
         let cached = self.cached_tokens.map(|cached| PromptTokensDetails {
             cached_tokens: Some(count(Some(cached))),
             ..PromptTokensDetails::default()
         });
         let billed = self.billed_units.map(|units| ("billed_units".to_owned(), units.get().to_owned()));
-        CompletionUsage {
+        Some(CompletionUsage {
             prompt_tokens,
             completion_tokens,
             total_tokens: prompt_tokens.saturating_add(completion_tokens),
             prompt_tokens_details: cached,
             additional_members: billed.into_iter().collect(),
             ..CompletionUsage::default()
-        }
+        })
     }
 }
 
@@ -153,6 +154,11 @@ pub(super) fn call_id(given: Option<String>, index: u32, answer: &str) -> String
     given.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{answer}_{index}"))
 }
 
+/// The arguments of a call, if it has any: a model may write `null` for a call without.
+pub(super) fn some_arguments(text: Option<String>) -> Option<String> {
+    text.filter(|text| !matches!(text.trim_ascii(), "" | "null"))
+}
+
 /// A text as JSON.
 pub(super) fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -172,7 +178,7 @@ pub(super) fn read(model: String, body: &[u8]) -> Result<ChatCompletion, Upstrea
         object: "chat.completion".to_owned(),
         model,
         choices: vec![choice],
-        usage: answer.usage.map(|usage| usage.translate()),
+        usage: answer.usage.and_then(|usage| usage.translate()),
         ..ChatCompletion::default()
     })
 }
@@ -192,7 +198,7 @@ fn message(said: Said<'_>, answer: &str) -> ResponseMessage {
     }
     let call = |(index, Called { id, function }): (u32, Called)| {
         let Function { name, arguments } = function.unwrap_or(Function { name: None, arguments: None });
-        let arguments = arguments.filter(|text| !text.is_empty()).unwrap_or_else(|| "{}".to_owned());
+        let arguments = some_arguments(arguments).unwrap_or_else(|| "{}".to_owned());
         let function = FunctionCall { name: name.unwrap_or_default(), arguments, ..FunctionCall::default() };
         let id = call_id(id, index, answer);
         ToolCall { id, call: Some(Call::Function(function)), ..ToolCall::default() }

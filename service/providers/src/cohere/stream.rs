@@ -10,7 +10,7 @@ use sabir_proto::v1::{ChatCompletionChunk, Role};
 
 use self::event::{Event, Piece};
 use super::error;
-use super::response::{call_id, finish_reason, json_text, likelihoods, not_one, thought};
+use super::response::{call_id, finish_reason, json_text, likelihoods, not_one, some_arguments, thought};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::protocol::StreamDecoder;
 use crate::sse::SseDecoder;
@@ -104,7 +104,7 @@ impl Begun {
         let function = called.function.unwrap_or_default();
         let index = self.tool_calls;
         self.tool_calls += 1;
-        let arguments = function.arguments.unwrap_or_default();
+        let arguments = some_arguments(function.arguments).unwrap_or_default();
         self.open.insert(block, Call { index, has_arguments: !arguments.is_empty() });
         let call = ToolCallDelta {
             index: Some(index),
@@ -122,8 +122,9 @@ impl Begun {
 
     fn go_on_calling(&mut self, block: u32, piece: Piece<'_>) -> Option<Delta> {
         let function = piece.tool_calls.and_then(|calls| calls.0)?.function?;
-        let text = function.arguments.filter(|text| !text.is_empty())?;
         let call = self.open.get_mut(&block)?;
+        let text = if call.has_arguments { function.arguments } else { some_arguments(function.arguments) };
+        let text = text.filter(|text| !text.is_empty())?;
         call.has_arguments = true;
         Some(arguments(call.index, text))
     }
@@ -154,7 +155,7 @@ impl Begun {
         choice.set_finish_reason(reason);
         choice.additional_members.extend(word.map(|word| ("finish_reason".to_owned(), word)));
         let last = self.chunk(choice);
-        let usage = delta.usage.map(|usage| usage.translate());
+        let usage = delta.usage.and_then(|usage| usage.translate());
         Ok((last, usage.map(|usage| ChatCompletionChunk { usage: Some(usage), ..self.bare() })))
     }
 }
@@ -186,10 +187,10 @@ impl StreamDecoder for EventDecoder {
             if sent.data == "[DONE]" {
                 continue;
             }
-            let event: Event<'_> =
+            let mut event: Event<'_> =
                 serde_json::from_str(sent.data).map_err(|error| not_one("an event of a chat", &error))?;
-            let kind = event.r#type.clone();
-            match kind.as_deref().unwrap_or(sent.event_type) {
+            let kind = std::mem::take(&mut event.r#type);
+            match if kind.is_empty() { sent.event_type } else { &*kind } {
                 "message-end" => {
                     let (last, usage) = self.answer.end(event)?;
                     self.usage = usage;

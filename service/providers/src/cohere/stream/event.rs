@@ -15,8 +15,8 @@ use super::super::response::{Logprob, Usage};
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
     /// The kind, which is the event's name as well.
-    #[serde(borrow)]
-    pub(super) r#type: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) r#type: Cow<'a, str>,
     pub(super) id: Option<String>,
     /// The place of the block that the event is about.
     pub(super) index: Option<u32>,
