@@ -34,6 +34,8 @@ mod http_upstream;
 mod transport;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod scripted;
