@@ -106,13 +106,13 @@ fn answered(
             Some(Call::Custom(_)) | None => unsupported.unless(false, format!("{path}.tool_calls[{index}].custom"))?,
         }
     }
+    // The same is true of what else came with an earlier answer, unless it is the protocol's own.
+    let mut members = Members::foreign(additional_members, path)?;
+    members.retain(|name| OWN_OF_ANSWERS.contains(&name));
     if !called.is_empty() {
         // Clients write an empty text beside calls; it says nothing.
         blocks.retain(|block| !matches!(&block.kind, Kind::Text(text) if text.is_empty()));
     }
-    // The same is true of what else came with an earlier answer, unless it is the protocol's own.
-    let mut members = Members::foreign(additional_members, path)?;
-    members.retain(|name| OWN_OF_ANSWERS.contains(&name));
     Ok(Message { role: "assistant", content: blocks, tool_calls: called, members, ..Message::default() })
 }
 
