@@ -10,12 +10,18 @@ mod upstream;
 
 // Protocols: bytes in, messages out.
 mod anthropic;
+mod cohere;
 mod data_url;
 mod dialect;
 mod failure;
+mod function_tool;
+mod ndjson;
+mod ollama;
 pub mod openai;
 mod protocol;
 pub mod sse;
+mod tool_choice;
+mod verbatim;
 
 // Vendors: where they are and how they are asked in.
 mod credentials;
@@ -27,6 +33,8 @@ pub mod vendors;
 mod http_upstream;
 mod transport;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
