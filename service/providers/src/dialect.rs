@@ -10,12 +10,13 @@ use transcode::json::Plans;
 use crate::anthropic;
 use crate::endpoint::Endpoint;
 use crate::error::SetupError;
+use crate::gemini;
 use crate::openai::{self, Quirks};
 use crate::transport::Transport;
 use crate::upstream::Upstream;
 
 /// Every protocol, in the order in which documentation lists them.
-pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT];
+pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT, &gemini::DIALECT];
 
 /// A wire protocol.
 pub struct Dialect {

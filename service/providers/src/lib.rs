@@ -13,9 +13,12 @@ mod anthropic;
 mod data_url;
 mod dialect;
 mod failure;
+mod gemini;
 pub mod openai;
 mod protocol;
 pub mod sse;
+mod tool_choice;
+mod verbatim;
 
 // Vendors: where they are and how they are asked in.
 mod credentials;

@@ -3,6 +3,7 @@
 use super::{FoundBy, Vendor};
 use crate::anthropic;
 use crate::credentials::Authentication;
+use crate::gemini;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
 
 /// A vendor in the cloud that follows OpenAI in everything that matters here.
@@ -45,6 +46,17 @@ pub const VENDORS: &[Vendor] = &[
         found_by: FoundBy::KeyOrBaseUrl,
         authentication: Authentication::Header("x-api-key"),
         docs: "https://docs.claude.com/en/api/messages",
+        ..HOSTED
+    },
+    Vendor {
+        name: "gemini",
+        dialect: &gemini::DIALECT,
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        key_variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        base_url_variables: &["GEMINI_BASE_URL"],
+        found_by: FoundBy::KeyOrBaseUrl,
+        authentication: Authentication::Header("x-goog-api-key"),
+        docs: "https://ai.google.dev/api",
         ..HOSTED
     },
     // One address per resource. A bare host means the v1 API, where the model is the name of a deployment. A base URL
