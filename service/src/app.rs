@@ -14,6 +14,7 @@ use sabir_proto::v1::auth_server::AuthServer;
 use sabir_proto::v1::budgets_server::BudgetsServer;
 use sabir_proto::v1::chat_server::ChatServer;
 use sabir_proto::v1::clients_server::ClientsServer;
+use sabir_proto::v1::compose_server::ComposeServer;
 use sabir_proto::v1::embeddings_server::EmbeddingsServer;
 use sabir_proto::v1::extraction_server::ExtractionServer;
 use sabir_proto::v1::keys_server::KeysServer;
@@ -33,15 +34,14 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::{Service, ServiceBuilder};
 use transcode::cors::CorsLayer;
-use transcode::json::Plans;
 use transcode::openapi::Documents;
 use transcode::pages::{PagesError, PagesLayer};
 use transcode::{Services, Sockets, Transcoder, UnknownQuery};
 
 use crate::about::about;
 use crate::api::{
-    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, EmbeddingsApi, ExtractionApi, KeysApi, LimitsApi,
-    MessagesApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi, UsageApi, UsersApi,
+    AuditLogApi, AuthApi, BudgetsApi, ChatApi, ClientsApi, ComposeApi, EmbeddingsApi, ExtractionApi, KeysApi,
+    LimitsApi, MessagesApi, ModelsApi, PricesApi, RequestLogApi, TeamsApi, UsageApi, UsersApi,
 };
 use crate::auth::{
     Access, AccessError, AuthLayer, Authenticator, Bearers, DocsLayer, Grants, Issuers, KeyMint, Mode, Passwords,
@@ -51,6 +51,7 @@ use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
 use crate::capture::CaptureLog;
 use crate::chat::{ATTEMPT, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, DROPPED, MODEL_USED, REQUEST_ID};
+use crate::compose::Rules;
 use crate::config::Config;
 use crate::dependencies::Database;
 use crate::limit::{self, LimitLayer, Limiter};
@@ -169,7 +170,7 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let services = services(
         config.server.body_limit,
         Structured::new(chat, Schemas::default()),
-        transcoder.plans(),
+        &transcoder,
         administration,
         &health,
     )
@@ -239,14 +240,16 @@ struct Administration {
 async fn services(
     limit: usize,
     structured: Structured,
-    plans: Arc<Plans>,
+    transcoder: &Transcoder,
     administration: Administration,
     health: &HealthReporter,
 ) -> Result<Services, StartError> {
+    let (plans, validator) = (transcoder.plans(), transcoder.validator());
     let Administration { mint, passwords, grants, prices } = administration;
     health.set_serving::<AuthServer<AuthApi>>().await;
     health.set_serving::<ChatServer<ChatApi>>().await;
     health.set_serving::<EmbeddingsServer<EmbeddingsApi>>().await;
+    health.set_serving::<ComposeServer<ComposeApi>>().await;
     health.set_serving::<ExtractionServer<ExtractionApi>>().await;
     health.set_serving::<MessagesServer<MessagesApi>>().await;
     health.set_serving::<ModelsServer<ModelsApi>>().await;
@@ -263,6 +266,10 @@ async fn services(
         .with(AuthServer::new(AuthApi::new(grants)))
         .with(ChatServer::new(ChatApi::new(structured.clone())).max_decoding_message_size(limit))
         .with(EmbeddingsServer::new(EmbeddingsApi::new(structured.chat().clone())).max_decoding_message_size(limit))
+        .with(
+            ComposeServer::new(ComposeApi::new(structured.clone(), Rules::new(validator)))
+                .max_decoding_message_size(limit),
+        )
         .with(ExtractionServer::new(ExtractionApi::new(structured.clone())).max_decoding_message_size(limit))
         .with(MessagesServer::new(MessagesApi::new(structured.clone(), plans)).max_decoding_message_size(limit))
         .with(ModelsServer::new(ModelsApi))
@@ -379,6 +386,7 @@ async fn turn_away(shutdown: Shutdown, readiness: Readiness, mut health: HealthR
         AuthServer::<AuthApi>::NAME,
         ChatServer::<ChatApi>::NAME,
         EmbeddingsServer::<EmbeddingsApi>::NAME,
+        ComposeServer::<ComposeApi>::NAME,
         ExtractionServer::<ExtractionApi>::NAME,
         MessagesServer::<MessagesApi>::NAME,
         ModelsServer::<ModelsApi>::NAME,

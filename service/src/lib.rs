@@ -23,6 +23,7 @@ mod api;
 pub mod auth;
 mod banner;
 mod chat;
+mod compose;
 mod dependencies;
 mod error;
 mod limit;

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Request, response::Parts};
+use http::{HeaderMap, Request, response::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::{net::TcpStream, task::JoinHandle};
 
 use super::soon;
@@ -112,6 +113,32 @@ impl Exchange {
     pub(crate) fn status(&self) -> u16 {
         self.head.status.as_u16()
     }
+}
+
+/// A whole answer, read as JSON.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    pub(crate) json: Value,
+}
+
+impl Told {
+    /// A header, as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Posts a document with these headers and reads the answer.
+pub(crate) async fn post(address: SocketAddr, path: &str, body: &Value, headers: &[(&str, &str)]) -> Told {
+    let mut request = Request::post(path).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let exchange = http1(address, request.body(body.to_string().into()).unwrap()).await;
+    let (status, headers) = (exchange.status(), exchange.head.headers.clone());
+    Told { status, headers, json: serde_json::from_slice(&exchange.body().await).unwrap() }
 }
 
 /// A GET over HTTP/1.1: status and body.

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use transcode::json::Plans;
 
 use crate::anthropic;
+use crate::cohere;
 use crate::endpoint::Endpoint;
 use crate::error::SetupError;
-use crate::gemini;
+use crate::ollama;
 use crate::openai::{self, Quirks};
 use crate::transport::Transport;
 use crate::upstream::Upstream;
 
 /// Every protocol, in the order in which documentation lists them.
-pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT, &gemini::DIALECT];
+pub static DIALECTS: &[&Dialect] = &[&openai::DIALECT, &anthropic::DIALECT, &ollama::DIALECT, &cohere::DIALECT];
 
 /// A wire protocol.
 pub struct Dialect {

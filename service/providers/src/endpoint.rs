@@ -81,6 +81,15 @@ impl Endpoint {
         self
     }
 
+    /// The same endpoint without the end of its path, if that is what its path ends in.
+    #[must_use]
+    pub(crate) fn without_suffix(mut self, suffix: &str) -> Self {
+        if self.prefix.ends_with(suffix) {
+            self.prefix.truncate(self.prefix.len() - suffix.len());
+        }
+        self
+    }
+
     /// Host and port, for logs and messages. Holds no credentials.
     pub fn authority(&self) -> &str {
         self.authority.as_str()
@@ -167,6 +176,19 @@ mod tests {
         let mut text = "none of the models".to_owned();
         endpoint.redact(&mut text);
         assert_eq!(text, "none of the models");
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_taken_off_if_it_is_there() {
+        let models = |base_url| {
+            let endpoint = Endpoint::new(base_url, Authentication::Bearer, None).unwrap();
+            endpoint.without_suffix("/v1").uri("/api/tags").unwrap().to_string()
+        };
+        for base_url in ["http://h:11434/v1", "http://h:11434/v1/", "http://h:11434", "http://h:11434/"] {
+            assert_eq!(models(base_url), "http://h:11434/api/tags", "{base_url}");
+        }
+        assert_eq!(models("http://h/ollama/v1?a=b"), "http://h/ollama/api/tags?a=b");
+        assert_eq!(models("http://h/v12"), "http://h/v12/api/tags");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod chunks;
 mod embed;
+mod vectors;
 
 use std::borrow::Cow;
 use std::future::poll_fn;

@@ -10,10 +10,13 @@ mod upstream;
 
 // Protocols: bytes in, messages out.
 mod anthropic;
+mod cohere;
 mod data_url;
 mod dialect;
 mod failure;
-mod gemini;
+mod function_tool;
+mod ndjson;
+mod ollama;
 pub mod openai;
 mod protocol;
 pub mod sse;

@@ -12,7 +12,7 @@ mod request;
 mod response;
 mod stream;
 mod tool_calls;
-mod translation;
+pub(crate) mod translation;
 
 use std::borrow::Cow;
 use std::sync::Arc;

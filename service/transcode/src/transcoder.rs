@@ -146,7 +146,7 @@ pub(crate) struct Shared {
     pub(crate) pool: DescriptorPool,
     pub(crate) plans: Arc<Plans>,
     pub(crate) routes: Routes,
-    pub(crate) validator: Validator,
+    pub(crate) validator: Arc<Validator>,
     pub(crate) config: Config,
     /// What a request that matches no route is answered in.
     pub(crate) error_shape: ErrorShape,
@@ -193,6 +193,11 @@ impl Transcoder {
             limits: Vec::new(),
             engine: None,
         }
+    }
+
+    /// What holds requests to their rules, for messages that a service makes of others.
+    pub fn validator(&self) -> Arc<Validator> {
+        Arc::clone(&self.shared.validator)
     }
 
     /// The JSON plans of the descriptor set.
@@ -332,6 +337,7 @@ impl<'a> TranscoderBuilder<'a> {
         let validator = Validator::compile(&pool, plans.clone(), requests.into_iter(), engine)?;
         let (streams, in_flight) = (Gauge::new(config.max_open_streams), Gauge::new(config.max_in_flight));
         let sockets = Sockets::default();
+        let validator = Arc::new(validator);
         let shared = Shared { pool, plans, routes, validator, config, error_shape, streams, in_flight, sockets };
         Ok(Transcoder { shared: Arc::new(shared) })
     }

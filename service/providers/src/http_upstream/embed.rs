@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sabir_proto::v1::{CreateEmbeddingResponse, EmbeddingInput, embedding_input::Input};
 
-use super::Inner;
+use super::{Inner, vectors};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::protocol::Protocol;
 use crate::upstream::{EmbedCall, Reply};
@@ -29,6 +29,8 @@ impl<P: Protocol> Inner<P> {
 
     async fn embed_batch(&self, call: EmbedCall) -> Result<Reply<CreateEmbeddingResponse>, UpstreamError> {
         let (deadline, expected) = (call.deadline, texts(&call.request.input));
+        let model = call.model.clone();
+        let in_base64 = call.request.encoding_format() == "base64";
         let worded = self.protocol.embed_request(call)?;
         let body = self.ask(worded.request, deadline).await?;
         let mut answer = self.protocol.read_embeddings(&body)?;
@@ -37,6 +39,12 @@ impl<P: Protocol> Inner<P> {
             return Err(UpstreamError::new(UpstreamErrorKind::Protocol, message));
         }
         answer.data.sort_by_key(|embedding| embedding.index);
+        if answer.model.is_empty() {
+            answer.model = model;
+        }
+        if in_base64 {
+            vectors::write_base64(&mut answer);
+        }
         Ok(Reply { body: answer, dropped: worded.dropped })
     }
 }

@@ -10,7 +10,7 @@ use sabir_proto::v1::{CreateChatCompletionRequest, Reasoning};
 const FOREIGN: [&str; 2] = ["cache_control", "is_error"];
 
 /// Takes out marks for another vendor's cache and thoughts of other models, and says in one word how long to think.
-pub(super) fn tidy(request: &mut CreateChatCompletionRequest) {
+pub(crate) fn tidy(request: &mut CreateChatCompletionRequest) {
     if let Some(reasoning) = request.reasoning.take()
         && request.reasoning_effort.is_none()
     {

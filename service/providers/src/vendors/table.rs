@@ -2,8 +2,9 @@
 
 use super::{FoundBy, Vendor};
 use crate::anthropic;
+use crate::cohere;
 use crate::credentials::Authentication;
-use crate::gemini;
+use crate::ollama;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
 
 /// A vendor in the cloud that follows OpenAI in everything that matters here.
@@ -20,7 +21,7 @@ const HOSTED: Vendor = Vendor {
     docs: "",
 };
 
-/// A server that one runs oneself. All of these put the API under `/v1`.
+/// A server that one runs oneself. Those that speak OpenAI's protocol put the API under `/v1`.
 const SELF_HOSTED: Vendor = Vendor { path_of_bare_host: "/v1", found_by: FoundBy::BaseUrl, ..HOSTED };
 
 /// Knows `max_tokens` and not its successor: refuses `max_completion_tokens`, or ignores it in silence.
@@ -96,6 +97,15 @@ pub const VENDORS: &[Vendor] = &[
         base_url_variables: &["MISTRAL_BASE_URL"],
         quirks: Quirks { stream_usage: StreamUsage::Unasked, ..MAX_TOKENS },
         docs: "https://docs.mistral.ai/api/",
+        ..HOSTED
+    },
+    Vendor {
+        name: "cohere",
+        dialect: &cohere::DIALECT,
+        base_url: Some("https://api.cohere.com"),
+        key_variables: &["COHERE_API_KEY", "CO_API_KEY"],
+        base_url_variables: &["COHERE_BASE_URL", "CO_API_URL"],
+        docs: "https://docs.cohere.com/v2/reference/chat",
         ..HOSTED
     },
     Vendor {
@@ -207,11 +217,12 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         name: "ollama",
-        base_url: Some("http://localhost:11434/v1"),
+        dialect: &ollama::DIALECT,
+        base_url: Some("http://localhost:11434"),
+        path_of_bare_host: "",
         base_url_variables: &["OLLAMA_BASE_URL"],
         key_variables: &["OLLAMA_API_KEY"],
-        quirks: MAX_TOKENS,
-        docs: "https://docs.ollama.com/api/openai-compatibility",
+        docs: "https://docs.ollama.com/api/introduction",
         ..SELF_HOSTED
     },
     Vendor {
