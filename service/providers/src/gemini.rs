@@ -1,7 +1,9 @@
 //! Google's Gemini API: `generateContent`, its stream, and embeddings.
 //!
 //! The model is part of the path. A stream has no mark of its own at the end; it is whole when every candidate has said why
-//! it stopped. Source: <https://ai.google.dev/api/generate-content>.
+//! it stopped. Google hosts the models in two places, which differ in little: [`Host`].
+//! Sources: <https://ai.google.dev/api/generate-content>,
+//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>.
 
 mod answer;
 mod config;
@@ -18,6 +20,7 @@ mod stream;
 mod thinking;
 mod tools;
 mod usage;
+mod vertex;
 mod wire;
 
 use std::borrow::Cow;
@@ -30,26 +33,48 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use sabir_proto::v1::{ChatCompletion, CreateEmbeddingResponse};
 
 use self::stream::AnswerDecoder;
-use crate::dialect::Dialect;
-use crate::error::UpstreamError;
+use crate::dialect::{Dialect, Setup};
+use crate::error::{SetupError, UpstreamError};
 use crate::http_upstream::HttpUpstream;
 use crate::protocol::{Protocol, WireRequest, Worded};
-use crate::upstream::{ChatCall, EmbedCall, ModelInfo};
+use crate::upstream::{ChatCall, EmbedCall, ModelInfo, Upstream};
 
 /// The protocol as a line of the list of protocols.
-pub(crate) static DIALECT: Dialect = Dialect {
-    name: "gemini",
-    build: |setup| Ok(Arc::new(HttpUpstream::new(Gemini, setup.endpoint, setup.transport)?)),
-};
+pub(crate) static DIALECT: Dialect = Dialect { name: "gemini", build: |setup| build(Host::Developer, setup) };
 
-/// Who cannot honour something, for messages.
-const NAME: &str = "Google's Gemini API";
+/// The protocol as Vertex AI speaks it. Its base URL names project and region, and ends in `/publishers/google`.
+pub(crate) static VERTEX: Dialect = Dialect { name: "vertex", build: |setup| build(Host::Vertex, setup) };
+
+fn build(host: Host, setup: Setup) -> Result<Arc<dyn Upstream>, SetupError> {
+    Ok(Arc::new(HttpUpstream::new(Gemini { host }, setup.endpoint, setup.transport)?))
+}
 
 const MODELS_PATH: &str = "/models?pageSize=1000";
 
 /// Google's protocol.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gemini;
+pub(crate) struct Gemini {
+    host: Host,
+}
+
+/// Where the models are asked. Chat is the same in both places; the class of speed and price, and vectors are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    /// The Gemini API, with keys from AI Studio.
+    Developer,
+    /// Vertex AI, in Google's cloud.
+    Vertex,
+}
+
+impl Host {
+    /// Who cannot honour something, for messages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Developer => "Google's Gemini API",
+            Self::Vertex => "Google's Vertex AI",
+        }
+    }
+}
 
 impl Protocol for Gemini {
     type Decoder = AnswerDecoder;
@@ -66,8 +91,12 @@ impl Protocol for Gemini {
     fn chat_request(&self, call: ChatCall, streamed: bool) -> Result<Worded<()>, UpstreamError> {
         let method = if streamed { "streamGenerateContent?alt=sse" } else { "generateContent" };
         let path = path(&call.model, method);
-        let (body, dropped) = request::word(call)?;
-        Ok(Worded { request: post(path, body), reading: (), dropped })
+        let request::Wording { body, tier, dropped } = request::word(self.host, call)?;
+        let mut request = post(path, body);
+        if let (Host::Vertex, Some(tier)) = (self.host, tier) {
+            request.headers.extend(vertex::tier(tier));
+        }
+        Ok(Worded { request, reading: (), dropped })
     }
 
     fn read_completion(&self, (): (), body: &[u8]) -> Result<ChatCompletion, UpstreamError> {
@@ -83,17 +112,25 @@ impl Protocol for Gemini {
     }
 
     fn embed_batch(&self) -> usize {
-        embed::BATCH
+        match self.host {
+            Host::Developer => embed::BATCH,
+            Host::Vertex => vertex::BATCH,
+        }
     }
 
     fn embed_request(&self, call: EmbedCall) -> Result<Worded<()>, UpstreamError> {
-        let path = path(&call.model, "batchEmbedContents");
-        let (body, dropped) = embed::word(call)?;
+        let (path, (body, dropped)) = match self.host {
+            Host::Developer => (path(&call.model, "batchEmbedContents"), embed::word(call)?),
+            Host::Vertex => (path(&call.model, vertex::method(&call.model)), vertex::word(call)?),
+        };
         Ok(Worded { request: post(path, body), reading: (), dropped })
     }
 
     fn read_embeddings(&self, body: &[u8]) -> Result<CreateEmbeddingResponse, UpstreamError> {
-        embed::read(body)
+        match self.host {
+            Host::Developer => embed::read(body),
+            Host::Vertex => vertex::read(body),
+        }
     }
 
     fn models_request(&self) -> WireRequest {

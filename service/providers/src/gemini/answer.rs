@@ -68,9 +68,37 @@ pub(super) struct Part<'a> {
     pub(super) function_call: Option<Call<'a>>,
     pub(super) inline_data: Option<Blob>,
     #[serde(borrow)]
-    pub(super) executable_code: Option<&'a RawValue>,
+    file_data: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) code_execution_result: Option<&'a RawValue>,
+    executable_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code_execution_result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_call: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_response: Option<&'a RawValue>,
+}
+
+impl Part<'_> {
+    /// The part as the server wants it back, if it is of a kind that our words cannot say.
+    pub(super) fn own(&self) -> Option<String> {
+        let kinds = [
+            ("fileData", self.file_data),
+            ("executableCode", self.executable_code),
+            ("codeExecutionResult", self.code_execution_result),
+            ("toolCall", self.tool_call),
+            ("toolResponse", self.tool_response),
+        ];
+        let (kind, value) = kinds.into_iter().find_map(|(kind, value)| Some((kind, value?)))?;
+        let value = compact(value);
+        Some(match &self.thought_signature {
+            None => format!(r#"{{"{kind}":{value}}}"#),
+            Some(seal) => {
+                let seal = serde_json::Value::from(seal.as_str());
+                format!(r#"{{"{kind}":{value},"thoughtSignature":{seal}}}"#)
+            }
+        })
+    }
 }
 
 /// A call of a function.
@@ -155,8 +183,15 @@ impl<'a> Candidate<'a> {
             "STOP" if calls => (FinishReason::ToolCalls, None),
             "STOP" => (FinishReason::Stop, None),
             "MAX_TOKENS" => (FinishReason::Length, None),
-            "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR" | "IMAGE_SAFETY"
-            | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION" => (FinishReason::ContentFilter, None),
+            "SAFETY"
+            | "RECITATION"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "MODEL_ARMOR"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION" => (FinishReason::ContentFilter, None),
             other => (FinishReason::Unspecified, Some(serde_json::Value::from(other).to_string())),
         })
     }

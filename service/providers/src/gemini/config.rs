@@ -5,10 +5,23 @@ use sabir_proto::v1::{AudioOptions, ResponseFormat, audio_options};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::request::{beside, put};
 use super::thinking::Thinking;
-use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::error::UpstreamError;
 use crate::unsupported::{Unsupported, foreign_members};
-use crate::verbatim::raw;
+use crate::verbatim::{Members, raw};
+
+/// Members of this object that callers give as members of the request, where other vendors have them.
+const OWN: [(&str, &str); 8] = [
+    ("top_k", "topK"),
+    ("topK", "topK"),
+    ("media_resolution", "mediaResolution"),
+    ("mediaResolution", "mediaResolution"),
+    ("image_config", "imageConfig"),
+    ("imageConfig", "imageConfig"),
+    ("thinking_config", "thinkingConfig"),
+    ("thinkingConfig", "thinkingConfig"),
+];
 
 /// What of a request says how the answer is made.
 #[derive(Debug, Default, Serialize)]
@@ -47,12 +60,15 @@ pub(super) struct GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// As JSON; `None` if it says nothing.
-    pub(super) fn written(&self) -> Result<Option<Box<RawValue>>, UpstreamError> {
-        let text = serde_json::value::to_raw_value(self).map_err(|error| {
-            UpstreamError::new(UpstreamErrorKind::InvalidRequest, format!("the request has no JSON form: {error}"))
-        })?;
-        Ok((text.get() != "{}").then_some(text))
+    /// As an object, with what a caller says of it in the vendor's own words.
+    pub(super) fn written(&self, members: &mut Members) -> Result<Members, UpstreamError> {
+        let mut object = beside(self, members, ["generationConfig", "generation_config"])?;
+        for (spelling, name) in OWN {
+            if let Some(value) = members.take(spelling) {
+                put(&mut object, name.to_owned(), value, spelling.to_owned())?;
+            }
+        }
+        Ok(object)
     }
 
     /// Says the form of the answer's text.

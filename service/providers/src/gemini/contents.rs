@@ -9,8 +9,10 @@ use sabir_proto::v1::chat_message::Content as Said;
 use sabir_proto::v1::content_part;
 use sabir_proto::v1::tool_call::Call as Called;
 use sabir_proto::v1::{ChatMessage, ContentPart, Role, ToolCall};
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::parts::{IMAGES, OWN_PARTS};
 use super::signature::{self, Seals};
 use super::tools::CACHE_MARK;
 use super::wire::{Call, CallResult, Content, Kind, Part};
@@ -143,28 +145,32 @@ impl<'a> Conversation<'a> {
         self.unsupported.leave_out(format!("{path}.function_call"), &function_call)?;
         let mut seals = Seals::read(reasoning_details);
         let thoughts = seals.thoughts.into_iter();
-        let thoughts =
-            thoughts.map(|(text, seal)| Part { thought: true, signature: Some(seal), ..Part::text(text) });
+        let thoughts = thoughts.map(|(text, seal)| Part { thought: true, signature: Some(seal), ..Part::text(text) });
         let mut parts: Vec<Part> = thoughts.collect();
+        parts.extend(own_parts(&additional_members, path)?);
         let mut said = self.parts(content, path)?;
         said.extend(refusal.filter(|refusal| !refusal.is_empty()).map(Part::text));
-        if let Some(seal) = signature::of(&additional_members).or(seals.text) {
-            match said.last_mut() {
-                Some(part) => part.signature = Some(seal),
-                None => said.push(Part { signature: Some(seal), ..Part::text("") }),
-            }
-        }
-        parts.extend(said);
-        let first = parts.len();
+        said.extend(images(&additional_members, path)?);
+        let mut calls = Vec::with_capacity(tool_calls.len());
         for (index, call) in tool_calls.into_iter().enumerate() {
-            parts.extend(self.call(call, &mut seals.calls, &format!("{path}.tool_calls[{index}]"))?);
+            calls.extend(self.call(call, &mut seals.calls, &format!("{path}.tool_calls[{index}]"))?);
+        }
+        if let Some(seal) = signature::of(&additional_members).or(seals.text) {
+            match (said.last_mut(), calls.first_mut()) {
+                (Some(part), _) => part.signature = Some(seal),
+                // A client that lost to which call it belongs.
+                (None, Some(call)) => drop(call.signature.get_or_insert(seal)),
+                (None, None) => said.push(Part { signature: Some(seal), ..Part::text("") }),
+            }
         }
         // Of calls made at once only the first has one.
         if self.wants_signatures
-            && let Some(part) = parts.get_mut(first)
+            && let Some(call) = calls.first_mut()
         {
-            part.signature.get_or_insert_with(|| signature::NONE.to_owned());
+            call.signature.get_or_insert_with(|| signature::NONE.to_owned());
         }
+        parts.extend(said);
+        parts.extend(calls);
         Ok(parts)
     }
 
@@ -267,6 +273,41 @@ impl<'a> Conversation<'a> {
             self.unsupported.unless(silent, format!("{path}.{name}"))
         })
     }
+}
+
+/// The parts of an earlier answer that our words cannot say, as the server said them.
+fn own_parts(members: &BTreeMap<String, String>, path: &str) -> Result<Vec<Part>, UpstreamError> {
+    let Some(json) = given_member(members, OWN_PARTS) else { return Ok(Vec::new()) };
+    let parts: Vec<Members> = serde_json::from_str(json).map_err(|error| unlike(path, OWN_PARTS, &error))?;
+    Ok(parts.into_iter().map(|members| Part { members, ..Part::new(Kind::Own) }).collect())
+}
+
+/// The images in an earlier answer.
+fn images(members: &BTreeMap<String, String>, path: &str) -> Result<Vec<Part>, UpstreamError> {
+    #[derive(Deserialize)]
+    struct Image {
+        image_url: Place,
+    }
+    #[derive(Deserialize)]
+    struct Place {
+        url: String,
+    }
+    let Some(json) = given_member(members, IMAGES) else { return Ok(Vec::new()) };
+    let images: Vec<Image> = serde_json::from_str(json).map_err(|error| unlike(path, IMAGES, &error))?;
+    let image = |(index, image): (usize, Image)| {
+        let path = format!("{path}.{IMAGES}[{index}].image_url.url");
+        Ok(Part::new(media::place(image.image_url.url, Members::default(), &path)?))
+    };
+    images.into_iter().enumerate().map(image).collect()
+}
+
+fn given_member<'m>(members: &'m BTreeMap<String, String>, name: &str) -> Option<&'m str> {
+    members.get(name).map(String::as_str).filter(|json| !matches!(*json, "" | "null"))
+}
+
+fn unlike(path: &str, member: &str, error: &serde_json::Error) -> UpstreamError {
+    let message = format!("{path}.{member} is not as an earlier answer had it: {error}");
+    UpstreamError::new(UpstreamErrorKind::InvalidRequest, message).with_param(format!("{path}.{member}"))
 }
 
 /// An id that the server gave.

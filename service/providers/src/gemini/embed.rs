@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::answer::not_one;
 use super::wire::{Content, Part};
-use super::{NAME, collection, error, id};
+use super::{Host, collection, error, id};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::unsupported::Unsupported;
 use crate::upstream::{Dropped, EmbedCall};
@@ -50,7 +50,7 @@ impl Serialize for One<'_> {
 
 /// The request as JSON, and what could not be said.
 pub(super) fn word(call: EmbedCall) -> Result<(Bytes, Dropped), UpstreamError> {
-    let mut unsupported = Unsupported::new(call.on_unsupported, NAME);
+    let mut unsupported = Unsupported::new(call.on_unsupported, Host::Developer.name());
     // How the numbers are written is not the server's matter.
     let CreateEmbeddingRequest { model: _, input, encoding_format: _, dimensions, user, additional_members } =
         *call.request;
@@ -63,7 +63,7 @@ pub(super) fn word(call: EmbedCall) -> Result<(Bytes, Dropped), UpstreamError> {
         dimensions,
         members: &members,
     };
-    let requests = texts(input)?.into_iter().map(one).collect();
+    let requests = texts(input, Host::Developer)?.into_iter().map(one).collect();
     let body = serde_json::to_vec(&Batch { requests }).map_err(|error| {
         UpstreamError::new(UpstreamErrorKind::InvalidRequest, format!("the request has no JSON form: {error}"))
     })?;
@@ -71,11 +71,11 @@ pub(super) fn word(call: EmbedCall) -> Result<(Bytes, Dropped), UpstreamError> {
 }
 
 /// The texts. Tokens are of no use to a server whose tokenizer nobody else has.
-fn texts(input: Vec<EmbeddingInput>) -> Result<Vec<String>, UpstreamError> {
+pub(super) fn texts(input: Vec<EmbeddingInput>, host: Host) -> Result<Vec<String>, UpstreamError> {
     let text = |EmbeddingInput { input }| match input {
         Some(Input::Text(text)) => Ok(text),
         Some(Input::Token(_) | Input::Tokens(_)) | None => {
-            let message = format!("{NAME} takes texts and no tokens");
+            let message = format!("{} takes texts and no tokens", host.name());
             Err(UpstreamError::new(UpstreamErrorKind::InvalidRequest, message).with_param("input"))
         }
     };
@@ -115,7 +115,7 @@ pub(super) fn read(body: &[u8]) -> Result<CreateEmbeddingResponse, UpstreamError
 }
 
 /// Vectors, in order, as an answer.
-fn listed(vectors: impl Iterator<Item = Vec<f32>>, tokens: Option<u32>) -> CreateEmbeddingResponse {
+pub(super) fn listed(vectors: impl Iterator<Item = Vec<f32>>, tokens: Option<u32>) -> CreateEmbeddingResponse {
     let embedding = |(index, values)| Embedding {
         object: "embedding".to_owned(),
         index,

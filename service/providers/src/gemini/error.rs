@@ -74,6 +74,7 @@ fn by_word(word: &str, reason: Option<&str>, message: &str) -> Option<UpstreamEr
         // The one word that means several things.
         "INVALID_ARGUMENT" if is_about_the_key(reason, message) => UpstreamErrorKind::Authentication,
         "INVALID_ARGUMENT" if is_too_long(message) => UpstreamErrorKind::ContextLength,
+        "INVALID_ARGUMENT" if message.contains("payload size exceeds") => UpstreamErrorKind::TooLarge,
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" => UpstreamErrorKind::InvalidRequest,
         "FAILED_PRECONDITION" if message.contains("location is not supported") => UpstreamErrorKind::PermissionDenied,
         "FAILED_PRECONDITION" => UpstreamErrorKind::InvalidRequest,

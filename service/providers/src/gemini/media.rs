@@ -42,7 +42,8 @@ const TYPES: [(&str, &str); 24] = [
 pub(super) fn image(image: ImageUrl, path: &str, unsupported: &mut Unsupported) -> Result<Kind, UpstreamError> {
     let ImageUrl { url, detail, additional_members } = image;
     unsupported.unless(matches!(detail.as_deref(), None | Some("auto")), format!("{path}.image_url.detail"))?;
-    Ok(place(url, Members::foreign(additional_members, &format!("{path}.image_url"))?))
+    let members = Members::foreign(additional_members, &format!("{path}.image_url"))?;
+    place(url, members, &format!("{path}.image_url.url"))
 }
 
 /// Sound.
@@ -59,7 +60,7 @@ pub(super) fn file(file: InputFile, path: &str) -> Result<Kind, UpstreamError> {
     let members = Members::foreign(additional_members, &format!("{path}.file"))?;
     match (file_id, file_data) {
         (Some(uri), _) => Ok(Kind::File(File { mime_type: filename.as_deref().and_then(mime_type), uri, members })),
-        (None, Some(data)) if data.contains(':') => Ok(place(data, members)),
+        (None, Some(data)) if data.contains(':') => place(data, members, &format!("{path}.file.file_data")),
         // OpenAI takes bare base64 of PDF too.
         (None, Some(data)) => {
             let mime_type = filename.as_deref().and_then(mime_type).unwrap_or("application/pdf").to_owned();
@@ -73,10 +74,14 @@ pub(super) fn file(file: InputFile, path: &str) -> Result<Kind, UpstreamError> {
 }
 
 /// Where the bytes are: here, or at an address that the server fetches from.
-fn place(url: String, members: Members) -> Kind {
-    match DataUrl::parse(&url) {
+pub(super) fn place(url: String, members: Members, path: &str) -> Result<Kind, UpstreamError> {
+    Ok(match DataUrl::parse(&url) {
         Some(DataUrl { media_type, base64 }) => {
             Kind::Inline(Blob { mime_type: media_type.to_owned(), data: base64.to_owned(), members })
+        }
+        None if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) => {
+            let message = "a data: URL must be in base64";
+            return Err(UpstreamError::new(UpstreamErrorKind::InvalidRequest, message).with_param(path.to_owned()));
         }
         None => {
             // What the caller says of it goes first.
@@ -84,7 +89,7 @@ fn place(url: String, members: Members) -> Kind {
             let mime_type = if said { None } else { mime_type(&url) };
             Kind::File(File { mime_type, uri: url, members })
         }
-    }
+    })
 }
 
 /// What a name or an address says of the bytes behind it.

@@ -8,11 +8,17 @@ use super::answer::{Blob, Call, Part, compact};
 use super::contents::OWN_ID;
 use super::signature;
 
+/// The member of a message that holds the parts of it that our words cannot say, verbatim.
+pub(super) const OWN_PARTS: &str = "parts";
+
+/// The member of a message that holds the images in it.
+pub(super) const IMAGES: &str = "images";
+
 /// A piece of an answer.
 pub(super) enum Piece {
     Text(String),
     Thought(String, ReasoningDetail),
-    /// The seal of the text.
+    /// The seal of a text or of a call.
     Seal(ReasoningDetail),
     Call(Called),
     Image(String),
@@ -45,15 +51,11 @@ pub(super) struct Reader {
 impl Reader {
     /// What a part says. `answer` and `candidate` name the answer, for calls that have no ids.
     pub(super) fn read(&mut self, part: Part<'_>, answer: &str, candidate: u32) -> Vec<Piece> {
-        let Part {
-            text,
-            thought,
-            thought_signature,
-            function_call,
-            inline_data,
-            executable_code,
-            code_execution_result,
-        } = part;
+        if let Some(own) = part.own() {
+            self.thought = None;
+            return vec![Piece::Own(own)];
+        }
+        let Part { text, thought, thought_signature, function_call, inline_data, .. } = part;
         let seal = thought_signature.filter(|seal| !seal.is_empty());
         let mut pieces = Vec::with_capacity(2);
         if thought {
@@ -68,19 +70,20 @@ impl Reader {
         }
         self.thought = None;
         if let Some(call) = function_call {
-            pieces.push(Piece::Call(self.call(call, seal, answer, candidate)));
+            let call = self.call(call, seal.as_deref(), answer, candidate);
+            // It is told twice: clients keep the one or the other.
+            let detail = seal.map(|seal| signature::of_call(seal, &call.id, next(&mut self.details)));
+            pieces.extend(detail.map(Piece::Seal));
+            pieces.push(Piece::Call(call));
             return pieces;
         }
         pieces.extend(text.filter(|text| !text.is_empty()).map(Piece::Text));
         pieces.extend(inline_data.map(|blob| self.media(blob)));
-        let own = [("executableCode", executable_code), ("codeExecutionResult", code_execution_result)];
-        let own = own.into_iter().filter_map(|(name, json)| Some(format!(r#"{{"{name}":{}}}"#, compact(json?))));
-        pieces.extend(own.map(Piece::Own));
         pieces.extend(seal.map(|seal| Piece::Seal(signature::seal(seal, next(&mut self.details)))));
         pieces
     }
 
-    fn call(&mut self, call: Call<'_>, seal: Option<String>, answer: &str, candidate: u32) -> Called {
+    fn call(&mut self, call: Call<'_>, seal: Option<&str>, answer: &str, candidate: u32) -> Called {
         let index = next(&mut self.calls);
         let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| {
             let mut id = format!("{OWN_ID}{answer}");
@@ -89,7 +92,7 @@ impl Reader {
             id
         });
         let arguments = call.args.map_or_else(|| "{}".to_owned(), compact);
-        Called { index, id, name: call.name, arguments, extra: seal.as_deref().map(signature::member) }
+        Called { index, id, name: call.name, arguments, extra: seal.map(signature::member) }
     }
 
     fn media(&mut self, blob: Blob) -> Piece {
@@ -102,6 +105,13 @@ impl Reader {
     }
 }
 
+/// Bytes as the part that they came in.
+pub(super) fn inline(blob: &Blob) -> String {
+    let Blob { mime_type, data } = blob;
+    let text = |text: &str| serde_json::Value::from(text);
+    format!(r#"{{"inlineData":{{"mimeType":{},"data":{}}}}}"#, text(mime_type), text(data))
+}
+
 /// A number, and one more for the next time.
 fn next(counter: &mut u32) -> u32 {
     let number = *counter;
@@ -112,7 +122,7 @@ fn next(counter: &mut u32) -> u32 {
 /// The members that hold what our words cannot say: parts of the vendor's own, and images in the form that OpenRouter gave
 /// them.
 pub(super) fn members(own: Vec<String>, images: Vec<String>) -> impl Iterator<Item = (String, String)> {
-    [("parts", own), ("images", images)]
+    [(OWN_PARTS, own), (IMAGES, images)]
         .into_iter()
         .filter(|(_, items)| !items.is_empty())
         .map(|(name, items)| (name.to_owned(), format!("[{}]", items.join(","))))

@@ -26,6 +26,7 @@ pub(super) fn read(body: &[u8]) -> Result<ChatCompletion, UpstreamError> {
         object: "chat.completion".to_owned(),
         model: answer.model_version.unwrap_or_default(),
         usage: answer.usage_metadata.as_ref().and_then(Usage::translate),
+        service_tier: answer.usage_metadata.as_ref().and_then(Usage::tier),
         additional_members,
         ..ChatCompletion::default()
     })
@@ -51,6 +52,7 @@ fn choice(mut candidate: Candidate<'_>, id: &str) -> Choice {
             Piece::Seal(detail) => message.reasoning_details.push(detail),
             Piece::Call(called) => message.tool_calls.push(call(called)),
             Piece::Image(image) => images.push(image),
+            Piece::Audio(blob) if message.audio.is_some() => own.push(parts::inline(&blob)),
             Piece::Audio(blob) => message.audio = Some(audio(blob, id)),
             Piece::Own(part) => own.push(part),
         }

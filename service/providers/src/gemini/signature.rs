@@ -1,7 +1,7 @@
 //! The seals of a model's thoughts, by which its server knows them again.
 //!
-//! They belong to parts of an answer. That of a call travels with the call, in the form in which Google's own endpoint for
-//! OpenAI's protocol has it; that of a text, or of a thought, among the details of the reasoning.
+//! They belong to parts of an answer, and travel among the details of the reasoning: that of a call with the call's id. A
+//! call has its own besides, in the form in which Google's endpoint for OpenAI's protocol has it.
 //! Sources: <https://ai.google.dev/gemini-api/docs/thought-signatures>, <https://ai.google.dev/gemini-api/docs/openai>.
 
 use std::collections::BTreeMap;
@@ -48,6 +48,11 @@ pub(super) fn thought(text: String, signature: Option<String>, index: u32) -> Re
 /// The seal of a text.
 pub(super) fn seal(signature: String, index: u32) -> ReasoningDetail {
     ReasoningDetail { data: Some(signature), ..detail("reasoning.encrypted", index) }
+}
+
+/// The seal of the call of this id.
+pub(super) fn of_call(signature: String, id: &str, index: u32) -> ReasoningDetail {
+    ReasoningDetail { id: Some(id.to_owned()), ..seal(signature, index) }
 }
 
 fn detail(kind: &str, index: u32) -> ReasoningDetail {

@@ -24,6 +24,7 @@ pub(crate) struct AnswerDecoder {
     id: String,
     model: String,
     usage: Option<CompletionUsage>,
+    tier: Option<String>,
     /// The candidates that have been seen.
     candidates: BTreeMap<u32, Progress>,
     ready: VecDeque<ChatCompletionChunk>,
@@ -33,6 +34,8 @@ pub(crate) struct AnswerDecoder {
 #[derive(Default)]
 struct Progress {
     reader: Reader,
+    /// Whether the spoken answer has its name already.
+    spoke: bool,
     finished: bool,
 }
 
@@ -48,6 +51,7 @@ impl AnswerDecoder {
         let additional_members = answer.members();
         self.id = answer.response_id.unwrap_or_else(|| std::mem::take(&mut self.id));
         self.model = answer.model_version.unwrap_or_else(|| std::mem::take(&mut self.model));
+        self.tier = answer.usage_metadata.as_ref().and_then(Usage::tier).or(self.tier.take());
         self.usage = answer.usage_metadata.as_ref().and_then(Usage::translate).or(self.usage.take());
         let choices: Vec<Choice> =
             answer.candidates.into_iter().filter_map(|candidate| self.choice(candidate)).collect();
@@ -66,7 +70,7 @@ impl AnswerDecoder {
     fn choice(&mut self, mut candidate: Candidate<'_>) -> Option<Choice> {
         let index = candidate.index;
         let is_first = !self.candidates.contains_key(&index);
-        let Progress { reader, finished } = self.candidates.entry(index).or_default();
+        let Progress { reader, spoke, finished } = self.candidates.entry(index).or_default();
         let mut delta = Delta::default();
         if is_first {
             delta.role = Role::Assistant.into();
@@ -82,9 +86,10 @@ impl AnswerDecoder {
                 Piece::Seal(detail) => delta.reasoning_details.push(detail),
                 Piece::Call(called) => delta.tool_calls.push(call(called)),
                 Piece::Image(image) => images.push(image),
+                Piece::Audio(blob) if delta.audio.is_some() => own.push(parts::inline(&blob)),
                 Piece::Audio(blob) => {
                     delta.audio = Some(AudioDelta {
-                        id: Some(format!("audio_{}", self.id)),
+                        id: (!std::mem::replace(spoke, true)).then(|| format!("audio_{}", self.id)),
                         data: Some(blob.data),
                         additional_members: [mime_type(&blob.mime_type)].into(),
                         ..AudioDelta::default()
@@ -123,6 +128,7 @@ impl AnswerDecoder {
             id: self.id.clone(),
             object: "chat.completion.chunk".to_owned(),
             model: self.model.clone(),
+            service_tier: self.tier.clone(),
             ..ChatCompletionChunk::default()
         }
     }

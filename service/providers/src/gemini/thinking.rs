@@ -45,19 +45,27 @@ pub(super) fn of(
         (_, Some("none")) => (true, "reasoning_effort"),
         _ => (false, ""),
     };
+    let generation = Generation::of(model);
     if off {
-        return match Generation::of(model) {
-            Generation::Levels => unsupported.unless(false, member).map(|()| None),
-            Generation::Budgets => Ok(Some(Thinking { thinking_budget: Some(0), ..Thinking::default() })),
+        return match generation {
+            // The large models of the second generation cannot be kept from it either.
+            Generation::Budgets if !is_large(model) => {
+                Ok(Some(Thinking { thinking_budget: Some(0), ..Thinking::default() }))
+            }
+            Generation::Budgets | Generation::Levels => unsupported.unless(false, member).map(|()| None),
             Generation::Thoughtless => Ok(None),
         };
+    }
+    if generation == Generation::Thoughtless {
+        let member = if effort.is_some() { "reasoning_effort" } else { "reasoning" };
+        return unsupported.unless(false, member).map(|()| None);
     }
     let include_thoughts = (!exclude.unwrap_or(false)).then_some(true);
     let thinking = Thinking { include_thoughts, ..Thinking::default() };
     Ok(Some(match (effort, max_tokens) {
         (Some(_), Some(_)) => return Err(invalid("and reasoning.max_tokens say the same thing; give one of them")),
         (None, tokens) => Thinking { thinking_budget: tokens, ..thinking },
-        (Some(effort), None) if Generation::of(model) == Generation::Levels => {
+        (Some(effort), None) if generation == Generation::Levels => {
             Thinking { thinking_level: Some(level(model, &effort)?), ..thinking }
         }
         (Some(effort), None) => Thinking { thinking_budget: Some(budget(&effort)?), ..thinking },
@@ -66,11 +74,9 @@ pub(super) fn of(
 
 /// A level, of those that the model has.
 fn level(model: &str, effort: &str) -> Result<&'static str, UpstreamError> {
-    let large = model.contains("-pro");
     Ok(match effort {
-        "minimal" if large => "LOW",
-        "minimal" => "MINIMAL",
-        "low" => "LOW",
+        "minimal" if knows_minimal(model) => "MINIMAL",
+        "minimal" | "low" => "LOW",
         // The first large model of the generation has only the lowest and the highest.
         "medium" if model.contains("gemini-3-pro") => "HIGH",
         "medium" => "MEDIUM",
@@ -109,17 +115,31 @@ enum Generation {
 }
 
 impl Generation {
-    /// By a model's name: the number in `gemini-2.5-flash`. Names without one mean the latest.
+    /// By a model's name. Names without a number mean the latest.
     fn of(model: &str) -> Self {
-        let Some((_, name)) = model.split_once("gemini-") else { return Self::Levels };
-        let number = name.split('-').next().unwrap_or_default();
-        let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
-        match (major.parse::<u32>(), minor.parse::<u32>()) {
-            (Ok(major), Ok(minor)) if (major, minor) < (2, 5) => Self::Thoughtless,
-            (Ok(..=2), _) => Self::Budgets,
+        match version(model) {
+            Some(version) if version < (2, 5) => Self::Thoughtless,
+            Some((..=2, _)) => Self::Budgets,
             _ => Self::Levels,
         }
     }
+}
+
+/// The number in `gemini-2.5-flash`.
+fn version(model: &str) -> Option<(u32, u32)> {
+    let (_, name) = model.split_once("gemini-")?;
+    let number = name.split('-').next().unwrap_or_default();
+    let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn is_large(model: &str) -> bool {
+    model.contains("-pro")
+}
+
+/// Whether a model has the lowest level: the small ones had it until 3.6. For the others the next one is as close as can be.
+fn knows_minimal(model: &str) -> bool {
+    !model.contains("gemini") || (!is_large(model) && version(model).is_some_and(|version| version < (3, 7)))
 }
 
 /// Whether a model refuses its own calls without the signature of the thought that led to them.
@@ -160,6 +180,8 @@ mod tests {
         let said = |model, effort| thinking(model, None, Some(effort)).unwrap();
         let level = |level: &str| format!(r#"{{"thinkingLevel":"{level}","includeThoughts":true}}"#);
         assert_eq!(said("gemini-3-flash", "minimal"), level("MINIMAL"));
+        assert_eq!(said("gemini-3.8-flash", "minimal"), level("LOW"));
+        assert_eq!(said("gemini-flash-latest", "minimal"), level("LOW"));
         assert_eq!(said("gemini-3.1-pro", "minimal"), level("LOW"));
         assert_eq!(said("gemini-3.1-pro", "medium"), level("MEDIUM"));
         assert_eq!(said("gemini-3-pro-preview", "medium"), level("HIGH"));
@@ -186,6 +208,10 @@ mod tests {
     #[test]
     fn what_a_model_cannot_do_is_refused_by_name() {
         let param = |reasoning, effort| thinking("gemini-3-pro", reasoning, effort).unwrap_err().unwrap();
+        let older = |model, reasoning, effort| thinking(model, reasoning, effort).unwrap_err().unwrap();
+        assert_eq!(older("gemini-2.5-pro", None, Some("none")), "reasoning_effort");
+        assert_eq!(older("gemini-2.0-flash", None, Some("low")), "reasoning_effort");
+        assert_eq!(older("gemini-2.0-flash", Some(Reasoning::default()), None), "reasoning");
         let off = Reasoning { enabled: Some(false), ..Default::default() };
         let both = Reasoning { max_tokens: Some(1), ..Default::default() };
         let other = Reasoning { effort: Some("high".to_owned()), ..Default::default() };

@@ -13,6 +13,9 @@ pub(super) struct Usage {
     candidates_token_count: Option<u32>,
     tool_use_prompt_token_count: Option<u32>,
     thoughts_token_count: Option<u32>,
+    service_tier: Option<String>,
+    /// Vertex AI's word for the tier.
+    traffic_type: Option<String>,
     #[serde(default)]
     prompt_tokens_details: Vec<Count>,
     #[serde(default)]
@@ -28,6 +31,18 @@ struct Count {
 }
 
 impl Usage {
+    /// The class of speed and price that served the request, if that is said.
+    pub(super) fn tier(&self) -> Option<String> {
+        let traffic = self.traffic_type.as_deref().and_then(|traffic| match traffic {
+            "ON_DEMAND" => Some("standard"),
+            "ON_DEMAND_FLEX" => Some("flex"),
+            "ON_DEMAND_PRIORITY" => Some("priority"),
+            _ => None,
+        });
+        let tier = self.service_tier.as_deref().or(traffic);
+        tier.filter(|tier| *tier != "SERVICE_TIER_UNSPECIFIED").map(str::to_ascii_lowercase)
+    }
+
     /// The counts in our words; `None` if there are none, as in the first events of a stream.
     pub(super) fn translate(&self) -> Option<CompletionUsage> {
         if self.prompt_token_count.is_none() && self.candidates_token_count.is_none() {

@@ -12,9 +12,9 @@ pub(super) struct Request {
     pub(super) contents: Vec<Content>,
     pub(super) system: Option<Content>,
     pub(super) tools: Vec<Tool>,
-    pub(super) tool_config: Option<ToolConfig>,
-    /// As text, because what matters of it is whether it says anything.
-    pub(super) generation_config: Option<Box<RawValue>>,
+    pub(super) tool_config: Members,
+    pub(super) generation_config: Members,
+    pub(super) service_tier: Option<&'static str>,
     /// The vendor's own members.
     pub(super) members: Members,
 }
@@ -29,11 +29,13 @@ impl Serialize for Request {
         if !self.tools.is_empty() {
             object.serialize_entry("tools", &self.tools)?;
         }
-        if let Some(config) = &self.tool_config {
-            object.serialize_entry("toolConfig", config)?;
+        for (name, config) in [("toolConfig", &self.tool_config), ("generationConfig", &self.generation_config)] {
+            if !config.is_empty() {
+                object.serialize_entry(name, config)?;
+            }
         }
-        if let Some(config) = &self.generation_config {
-            object.serialize_entry("generationConfig", config)?;
+        if let Some(tier) = self.service_tier {
+            object.serialize_entry("serviceTier", tier)?;
         }
         self.members.write(&mut object)?;
         object.end()
