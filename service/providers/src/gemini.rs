@@ -40,13 +40,13 @@ use crate::protocol::{Protocol, WireRequest, Worded};
 use crate::upstream::{ChatCall, EmbedCall, ModelInfo, Upstream};
 
 /// The protocol as a line of the list of protocols.
-pub(crate) static DIALECT: Dialect = Dialect { name: "gemini", build: |setup| build(Host::Developer, setup) };
+pub(crate) static DIALECT: Dialect = Dialect { name: "gemini", build: |setup| build(Gemini::DEVELOPER, setup) };
 
 /// The protocol as Vertex AI speaks it. Its base URL names project and region, and ends in `/publishers/google`.
-pub(crate) static VERTEX: Dialect = Dialect { name: "vertex", build: |setup| build(Host::Vertex, setup) };
+pub(crate) static VERTEX: Dialect = Dialect { name: "vertex", build: |setup| build(Gemini::VERTEX, setup) };
 
-fn build(host: Host, setup: Setup) -> Result<Arc<dyn Upstream>, SetupError> {
-    Ok(Arc::new(HttpUpstream::new(Gemini { host }, setup.endpoint, setup.transport)?))
+fn build(protocol: Gemini, setup: Setup) -> Result<Arc<dyn Upstream>, SetupError> {
+    Ok(Arc::new(HttpUpstream::new(protocol, setup.endpoint, setup.transport)?))
 }
 
 const MODELS_PATH: &str = "/models?pageSize=1000";
@@ -55,6 +55,14 @@ const MODELS_PATH: &str = "/models?pageSize=1000";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gemini {
     host: Host,
+}
+
+impl Gemini {
+    /// As the Gemini API speaks it.
+    pub(crate) const DEVELOPER: Self = Self { host: Host::Developer };
+
+    /// As Vertex AI speaks it.
+    pub(crate) const VERTEX: Self = Self { host: Host::Vertex };
 }
 
 /// Where the models are asked. Chat is the same in both places; the class of speed and price, and vectors are not.

@@ -2,30 +2,34 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
+
 use super::*;
+use crate::credentials::{Authentication, Secret};
+use crate::endpoint::Endpoint;
 use crate::error::UpstreamErrorKind;
-use crate::golden;
+use crate::golden::{self, PLANS};
+use crate::openai::Quirks;
 use crate::protocol::StreamDecoder as _;
+use crate::scripted::{Scripted, answer};
+use crate::transport::{Transport, TransportConfig};
 use crate::upstream::{OnUnsupported, Origin};
 use crate::vendors::{discover, vendor};
 
-const DEVELOPER: Gemini = Gemini { host: Host::Developer };
-const ON_VERTEX: Gemini = Gemini { host: Host::Vertex };
-
 fn refused(json: &str) -> String {
-    let error = DEVELOPER.chat_request(golden::call(json, OnUnsupported::Refuse), false).unwrap_err();
+    let error = Gemini::DEVELOPER.chat_request(golden::call(json, OnUnsupported::Refuse), false).unwrap_err();
     assert_eq!(error.kind, UpstreamErrorKind::InvalidRequest);
     error.param.unwrap_or_default()
 }
 
 #[test]
 fn every_case_is_as_its_golden_files_say() {
-    golden::check("gemini", &DEVELOPER);
+    golden::check("gemini", &Gemini::DEVELOPER);
 }
 
 #[test]
 fn every_case_at_vertex_ai_is_as_its_golden_files_say() {
-    golden::check("vertex", &ON_VERTEX);
+    golden::check("vertex", &Gemini::VERTEX);
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn a_request_of_another_api_loses_the_marks_for_that_api() {
          "content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}],
         "tools":[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}]}"#;
     let call = ChatCall { origin: Origin::Translated, ..golden::call(json, OnUnsupported::Refuse) };
-    let body = DEVELOPER.chat_request(call, false).unwrap().request.body;
+    let body = Gemini::DEVELOPER.chat_request(call, false).unwrap().request.body;
     let expected = concat!(
         r#"{"contents":[{"role":"user","parts":[{"text":"x"}]}],"#,
         r#""tools":[{"functionDeclarations":[{"name":"f"}]}]}"#
@@ -171,7 +175,7 @@ fn sent_back(keeps: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) ->
         r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":"c2VhbA=="},"#,
         r#"{"functionCall":{"name":"g","args":{}}}]},"finishReason":"STOP"}],"responseId":"r"}"#
     );
-    let completion = DEVELOPER.read_completion((), answer.as_bytes()).unwrap();
+    let completion = Gemini::DEVELOPER.read_completion((), answer.as_bytes()).unwrap();
     let json = golden::to_json("ChatCompletion", &completion);
     let mut completion: serde_json::Value = serde_json::from_str(&json).unwrap();
     let mut message = completion["choices"][0]["message"].take();
@@ -182,7 +186,7 @@ fn sent_back(keeps: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) ->
         {"role": "tool", "tool_call_id": "call_r_1", "content": "2"},
     ]});
     let call = golden::call(&request.to_string(), OnUnsupported::Refuse);
-    let body = DEVELOPER.chat_request(call, false).unwrap().request.body;
+    let body = Gemini::DEVELOPER.chat_request(call, false).unwrap().request.body;
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let parts = &body["contents"][1]["parts"];
     assert_eq!(parts[1].get("thoughtSignature"), None, "{parts}");
@@ -243,12 +247,12 @@ fn errors_are_told_apart_by_their_words_and_then_by_their_status() {
         let one = body(status, word, message);
         // Without `alt=sse` a stream is a list, and so is its error.
         for body in [one.clone(), format!("[{one}\n]\n")] {
-            let error = DEVELOPER.read_error(status, body.as_bytes());
+            let error = Gemini::DEVELOPER.read_error(status, body.as_bytes());
             assert_eq!((error.kind, error.code.as_deref()), (expected, Some(word)), "{message}");
             assert_eq!((error.status, error.message), (Some(status), message.replace('\\', "")));
         }
     }
-    let page = DEVELOPER.read_error(502, b"<html><title>502 Bad Gateway</title></html>");
+    let page = Gemini::DEVELOPER.read_error(502, b"<html><title>502 Bad Gateway</title></html>");
     assert!(page.kind == UpstreamErrorKind::Unavailable && page.message.contains("502 Bad Gateway"), "{page}");
 }
 
@@ -257,25 +261,25 @@ fn the_details_of_an_error_say_when_to_come_back_and_what_was_wrong() {
     let body = r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[
         {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaValue":"5"}]},
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"21.5s"}]}}"#;
-    let error = DEVELOPER.read_error(429, body.as_bytes());
+    let error = Gemini::DEVELOPER.read_error(429, body.as_bytes());
     assert_eq!((error.kind, error.retry_after), (UpstreamErrorKind::RateLimited, Some(Duration::from_millis(21_500))));
     let body = r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":[
         {"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"generation_config","description":"d"}]}]}}"#;
-    let error = DEVELOPER.read_error(400, body.as_bytes());
+    let error = Gemini::DEVELOPER.read_error(400, body.as_bytes());
     assert_eq!((error.kind, error.param.as_deref()), (UpstreamErrorKind::InvalidRequest, Some("generation_config")));
     let body = r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":[
         {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
-    let error = DEVELOPER.read_error(400, body.as_bytes());
+    let error = Gemini::DEVELOPER.read_error(400, body.as_bytes());
     assert_eq!((error.kind, error.code.as_deref()), (UpstreamErrorKind::Authentication, Some("API_KEY_INVALID")));
 }
 
 #[test]
 fn what_is_no_event_is_a_protocol_error() {
     for data in ["{", "5", "\"x\"", r#"{"candidates":5}"#, r#"{"candidates":[{"content":{"parts":[{"text":[]}]}}]}"#] {
-        let mut decoder = DEVELOPER.stream_decoder(());
+        let mut decoder = Gemini::DEVELOPER.stream_decoder(());
         decoder.push(Bytes::from(format!("data: {data}\n\n")));
         assert_eq!(decoder.next_chunk().unwrap_err().kind, UpstreamErrorKind::Protocol, "{data}");
-        let error = DEVELOPER.read_completion((), data.as_bytes()).unwrap_err();
+        let error = Gemini::DEVELOPER.read_completion((), data.as_bytes()).unwrap_err();
         assert_eq!(error.kind, UpstreamErrorKind::Protocol, "{data}");
     }
 }
@@ -287,7 +291,7 @@ fn a_stream_cut_short_is_never_whole() {
         let bytes = std::fs::read(path).unwrap();
         // The last line feed ends the last event.
         for length in 0..bytes.len() {
-            let error = golden::decode(DEVELOPER.stream_decoder(()), [&bytes[..length]]).1.unwrap();
+            let error = golden::decode(Gemini::DEVELOPER.stream_decoder(()), [&bytes[..length]]).1.unwrap();
             assert_eq!(error.kind, UpstreamErrorKind::Truncated, "{name}: cut at {length}");
         }
     }
@@ -299,10 +303,10 @@ fn models_are_listed_by_their_ids() {
         {"name":"models/gemini-2.5-flash","displayName":"Gemini 2.5 Flash","description":"Fast.","supportedGenerationMethods":["generateContent","countTokens"]},
         {"name":"models/gemini-embedding-001","displayName":"Gemini Embedding","supportedGenerationMethods":["embedContent"]},
         {"name":"models/veo-3","supportedGenerationMethods":["predictLongRunning"]}]}"#;
-    let models = DEVELOPER.read_models(body.as_bytes()).unwrap();
+    let models = Gemini::DEVELOPER.read_models(body.as_bytes()).unwrap();
     let listed: Vec<_> = models.iter().map(|model| (model.id.as_str(), model.description.as_deref())).collect();
     assert_eq!(listed, [("gemini-2.5-flash", Some("Fast.")), ("gemini-embedding-001", Some("Gemini Embedding"))]);
-    assert_eq!(DEVELOPER.read_models(b"<html>").unwrap_err().kind, UpstreamErrorKind::Protocol);
+    assert_eq!(Gemini::DEVELOPER.read_models(b"<html>").unwrap_err().kind, UpstreamErrorKind::Protocol);
 }
 
 #[test]
@@ -314,6 +318,19 @@ fn a_model_is_part_of_the_path() {
 }
 
 #[test]
+fn a_bare_host_means_the_version_that_has_everything() {
+    let uri = |vendor_name, base_url| {
+        let endpoint = Endpoint::from_vendor(vendor(vendor_name).unwrap(), Some(base_url), None).unwrap();
+        endpoint.uri(&path("gemini-2.5-flash", "streamGenerateContent?alt=sse")).unwrap().to_string()
+    };
+    assert_eq!(uri("gemini", "https://h"), "https://h/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse");
+    assert_eq!(
+        uri("vertex", "https://h/v1/projects/p/locations/l/publishers/google/"),
+        "https://h/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+    );
+}
+
+#[test]
 fn vertex_ai_is_found_by_a_token_with_a_base_url() {
     let found = |names: &[&str]| {
         let found = discover(|name| names.contains(&name).then(|| "https://h/v1/projects/p".to_owned()));
@@ -322,5 +339,33 @@ fn vertex_ai_is_found_by_a_token_with_a_base_url() {
     assert!(found(&["VERTEX_ACCESS_TOKEN"]).is_empty() && found(&["VERTEX_BASE_URL"]).is_empty());
     assert_eq!(found(&["VERTEX_ACCESS_TOKEN", "VERTEX_BASE_URL"]), ["vertex"]);
     let row = vendor("vertex").unwrap();
-    assert_eq!((row.dialect.name, row.authentication), ("vertex", crate::credentials::Authentication::Bearer));
+    assert_eq!((row.dialect.name, row.authentication), ("vertex", Authentication::Bearer));
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_body_and_each_host_is_shown_its_kind_of_key() {
+    let path = format!("{}/goldens/gemini/text.stream.sse", env!("CARGO_MANIFEST_DIR"));
+    let events = std::fs::read_to_string(path).unwrap();
+    let server = Scripted::start(move |_| vec![answer("200 OK", "content-type: text/event-stream\r\n", &events)]).await;
+    for (name, header) in
+        [("gemini", "x-goog-api-key: secret-key\r\n"), ("vertex", "authorization: Bearer secret-key\r\n")]
+    {
+        let row = vendor(name).unwrap();
+        let base_url = format!("http://{}/base", server.address);
+        let setup = Setup {
+            plans: Arc::clone(&PLANS),
+            endpoint: Endpoint::from_vendor(row, Some(&base_url), Some(Secret::new("secret-key"))).unwrap(),
+            transport: Transport::new(TransportConfig::default()),
+            quirks: Quirks::NONE,
+        };
+        let json = r#"{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"x"}]}"#;
+        let call = golden::call(json, OnUnsupported::Refuse);
+        let reply = (row.dialect.build)(setup).unwrap().stream_chat(call).await.unwrap();
+        let chunks: Vec<_> = reply.body.try_collect().await.unwrap();
+        assert_eq!(chunks.len(), 4, "{chunks:?}");
+        assert_eq!(chunks[3].usage.as_ref().unwrap().total_tokens, 12);
+        let request = server.requests().pop().unwrap();
+        let line = "POST /base/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1\r\n";
+        assert!(request.starts_with(line) && request.to_lowercase().contains(&header.to_lowercase()), "{request}");
+    }
 }
