@@ -15,6 +15,7 @@ mod data_url;
 mod dialect;
 mod failure;
 mod function_tool;
+mod gemini;
 mod ndjson;
 mod ollama;
 pub mod openai;

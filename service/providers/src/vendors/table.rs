@@ -4,6 +4,7 @@ use super::{FoundBy, Vendor};
 use crate::anthropic;
 use crate::cohere;
 use crate::credentials::Authentication;
+use crate::gemini;
 use crate::ollama;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
 
@@ -47,6 +48,29 @@ pub const VENDORS: &[Vendor] = &[
         found_by: FoundBy::KeyOrBaseUrl,
         authentication: Authentication::Header("x-api-key"),
         docs: "https://docs.claude.com/en/api/messages",
+        ..HOSTED
+    },
+    Vendor {
+        name: "gemini",
+        dialect: &gemini::DIALECT,
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        path_of_bare_host: "/v1beta",
+        key_variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        base_url_variables: &["GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"],
+        found_by: FoundBy::KeyOrBaseUrl,
+        authentication: Authentication::Header("x-goog-api-key"),
+        docs: "https://ai.google.dev/api",
+        ..HOSTED
+    },
+    // One address per project and region:
+    // https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION/publishers/google. The key is an access
+    // token, such as `gcloud auth print-access-token` prints, and is valid for an hour. There is no list of models.
+    Vendor {
+        name: "vertex",
+        dialect: &gemini::VERTEX,
+        key_variables: &["VERTEX_ACCESS_TOKEN"],
+        base_url_variables: &["VERTEX_BASE_URL"],
+        docs: "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
         ..HOSTED
     },
     // One address per resource. A bare host means the v1 API, where the model is the name of a deployment. A base URL
