@@ -119,7 +119,13 @@ async fn a_script_whose_claims_do_not_hold_fails() {
 /// What an upstream can speak: the vendor whose row says so, and where in the scripted upstream it is.
 type Dialect = (&'static str, fn(&Upstream) -> String);
 
-const DIALECTS: [Dialect; 2] = [("openai", Upstream::base_url), ("anthropic", Upstream::host_url)];
+const DIALECTS: [Dialect; 5] = [
+    ("openai", Upstream::base_url),
+    ("anthropic", Upstream::host_url),
+    ("gemini", Upstream::host_url),
+    ("ollama", Upstream::host_url),
+    ("cohere", Upstream::host_url),
+];
 
 /// A server for each, with the same models behind it.
 async fn worlds() -> Vec<(&'static str, Upstream, Server)> {

@@ -27,6 +27,7 @@ use crate::anthropic::Anthropic;
 use crate::cohere::Cohere;
 use crate::dialect::DIALECTS;
 use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::gemini::Gemini;
 use crate::golden::{self, PLANS};
 use crate::ollama::Ollama;
 use crate::openai::{OpenAi, Quirks};
@@ -102,6 +103,8 @@ fn targets() -> Vec<Target> {
     vec![
         openai,
         target("anthropic", Anthropic::new(Arc::clone(&PLANS)).unwrap()),
+        target("gemini", Gemini::DEVELOPER),
+        target("vertex", Gemini::VERTEX),
         target("ollama", Ollama),
         target("cohere", Cohere),
     ]

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::anthropic::Anthropic;
+use crate::cohere::Cohere;
+use crate::gemini::Gemini;
 use crate::golden::{PLANS, asked};
+use crate::ollama::Ollama;
 use crate::openai::{OpenAi, Quirks};
 use crate::protocol::Protocol;
 use crate::upstream::OnUnsupported;
@@ -92,6 +95,10 @@ fn protocols() -> Vec<(&'static str, &'static str, Asking)> {
     vec![
         ("openai", "m", asking(OpenAi::new(Arc::clone(&PLANS), Quirks::NONE).unwrap())),
         ("anthropic", "claude-sonnet-4-5", asking(Anthropic::new(Arc::clone(&PLANS)).unwrap())),
+        ("gemini", "gemini-3-flash-preview", asking(Gemini::DEVELOPER)),
+        ("vertex", "gemini-3-flash-preview", asking(Gemini::VERTEX)),
+        ("ollama", "m", asking(Ollama)),
+        ("cohere", "command-a-reasoning-08-2025", asking(Cohere)),
     ]
 }
 

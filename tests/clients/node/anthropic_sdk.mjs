@@ -61,7 +61,7 @@ claim("tools are called over three turns", async () => {
       return streamed ? client.messages.stream(settings).finalMessage() : client.messages.create(settings);
     };
     const asked = await ask();
-    const [use] = asked.content;
+    const use = asked.content.at(-1);
     assert.deepEqual([asked.stop_reason, use.name, use.input], ["tool_use", "get_weather", { city: "Paris" }]);
     const result = { type: "tool_result", tool_use_id: use.id, content: '{"celsius": 18}' };
     messages.push({ role: "assistant", content: asked.content }, { role: "user", content: [result] });

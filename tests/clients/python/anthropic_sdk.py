@@ -66,7 +66,8 @@ def tools_are_called_over_three_turns():
                 return stream.get_final_message()
 
         asked = ask()
-        (use,) = asked.content
+        # Thoughts, where the model has any, come first.
+        use = asked.content[-1]
         assert (asked.stop_reason, use.type, use.name, use.input) == ("tool_use", "tool_use", "get_weather", {"city": "Paris"})
         result = {"type": "tool_result", "tool_use_id": use.id, "content": json.dumps({"celsius": 18})}
         messages += [{"role": "assistant", "content": asked.content}, {"role": "user", "content": [result]}]
@@ -85,6 +86,14 @@ def an_image_is_shown():
     content = [{"type": "image", "source": source}, {"type": "text", "text": "What is this?"}]
     answer = say("scripted/echo", content)
     assert answer.content[0].text == "What is this?"
+
+
+@claim
+def an_answer_has_the_form_that_was_asked_for():
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    output_config = {"format": {"type": "json_schema", "schema": schema}}
+    answer = say("scripted/structured", "The weather?", extra_body={"output_config": output_config})
+    assert json.loads(answer.content[-1].text) == {"city": "Paris", "celsius": 18}, answer
 
 
 @claim

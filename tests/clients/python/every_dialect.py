@@ -7,6 +7,7 @@ import json
 import os
 
 import openai
+from pydantic import BaseModel
 
 from claims import claim, raises, run
 
@@ -26,6 +27,11 @@ WEATHER = {
     },
 }
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+class Weather(BaseModel):
+    city: str
+    celsius: int
 
 
 def say(model, content="one two three", **parameters):
@@ -82,6 +88,13 @@ def an_image_is_shown():
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
     answer = say("scripted/echo", [image, {"type": "text", "text": "What is this?"}])
     assert answer.choices[0].message.content == "What is this?"
+
+
+@claim
+def an_answer_has_the_form_that_was_asked_for():
+    messages = [{"role": "user", "content": "The weather?"}]
+    answer = client.chat.completions.parse(model="scripted/structured", messages=messages, response_format=Weather)
+    assert answer.choices[0].message.parsed == Weather(city="Paris", celsius=18), answer
 
 
 @claim

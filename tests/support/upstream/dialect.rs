@@ -4,6 +4,9 @@
 //! Written from the providers' references, and from nothing of ours, so that the two readings check each other.
 
 mod anthropic;
+mod cohere;
+mod gemini;
+mod ollama;
 
 use http::Method;
 use serde_json::{Map, Value};
@@ -46,6 +49,9 @@ pub(super) trait Teller: Send {
 pub(super) fn of(method: &Method, path: &str) -> Option<&'static dyn Dialect> {
     match (method, path) {
         (&Method::POST, "/v1/messages") => Some(&anthropic::Anthropic),
+        (&Method::POST, "/v2/chat") => Some(&cohere::Cohere),
+        (&Method::POST, "/api/chat") => Some(&ollama::Ollama),
+        (&Method::POST, path) if path.starts_with("/v1beta/models/") => Some(&gemini::Gemini),
         _ => None,
     }
 }
@@ -85,4 +91,25 @@ fn told_step(teller: &mut dyn Teller, step: Step) -> Step {
         None => return step,
     };
     Step::Bytes(told.into())
+}
+
+/// The tokens of OpenAI's usage: of the prompt, of the answer, and of the prompt from the cache.
+fn usage_of(usage: &Value) -> (u64, u64, u64) {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let cached = count(&usage["prompt_tokens_details"]["cached_tokens"]);
+    (count(&usage["prompt_tokens"]), count(&usage["completion_tokens"]), cached)
+}
+
+/// Puts together the calls of a stream, for formats that tell them whole.
+fn gather_calls(calls: &mut Vec<Value>, choice: &Value) {
+    for piece in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+        let number = usize::try_from(piece["index"].as_u64().unwrap_or(0)).unwrap();
+        if number >= calls.len() {
+            let function = serde_json::json!({"name": piece["function"]["name"], "arguments": ""});
+            calls.push(serde_json::json!({"id": piece["id"], "type": "function", "function": function}));
+        }
+        let said = calls[number]["function"]["arguments"].as_str().unwrap().to_owned();
+        let more = piece["function"]["arguments"].as_str().unwrap_or_default();
+        calls[number]["function"]["arguments"] = Value::String(said + more);
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::Reply;
-use super::{Dialect, Teller};
+use super::{Dialect, Teller, usage_of};
 
 pub(super) struct Anthropic;
 
@@ -207,13 +207,8 @@ fn stop_reason(reason: &Value) -> &'static str {
 }
 
 fn usage(usage: &Value) -> Value {
-    let count = |value: &Value| value.as_u64().unwrap_or(0);
-    let cached = count(&usage["prompt_tokens_details"]["cached_tokens"]);
-    json!({
-        "input_tokens": count(&usage["prompt_tokens"]) - cached,
-        "cache_read_input_tokens": cached,
-        "output_tokens": count(&usage["completion_tokens"]),
-    })
+    let (prompt, completion, cached) = usage_of(usage);
+    json!({"input_tokens": prompt - cached, "cache_read_input_tokens": cached, "output_tokens": completion})
 }
 
 /// The events of one answer.
