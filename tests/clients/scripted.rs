@@ -119,8 +119,9 @@ async fn a_script_whose_claims_do_not_hold_fails() {
 /// What an upstream can speak: the vendor whose row says so, and where in the scripted upstream it is.
 type Dialect = (&'static str, fn(&Upstream) -> String);
 
-const DIALECTS: [Dialect; 5] = [
+const DIALECTS: [Dialect; 6] = [
     ("openai", Upstream::base_url),
+    ("responses", Upstream::base_url),
     ("anthropic", Upstream::host_url),
     ("gemini", Upstream::host_url),
     ("ollama", Upstream::host_url),

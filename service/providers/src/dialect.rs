@@ -14,12 +14,20 @@ use crate::error::SetupError;
 use crate::gemini;
 use crate::ollama;
 use crate::openai::{self, Quirks};
+use crate::responses;
 use crate::transport::Transport;
 use crate::upstream::Upstream;
 
 /// Every protocol, in the order in which documentation lists them.
-pub static DIALECTS: &[&Dialect] =
-    &[&openai::DIALECT, &anthropic::DIALECT, &gemini::DIALECT, &gemini::VERTEX, &ollama::DIALECT, &cohere::DIALECT];
+pub static DIALECTS: &[&Dialect] = &[
+    &openai::DIALECT,
+    &responses::DIALECT,
+    &anthropic::DIALECT,
+    &gemini::DIALECT,
+    &gemini::VERTEX,
+    &ollama::DIALECT,
+    &cohere::DIALECT,
+];
 
 /// A wire protocol.
 pub struct Dialect {

@@ -32,6 +32,7 @@ use crate::golden::{self, PLANS};
 use crate::ollama::Ollama;
 use crate::openai::{OpenAi, Quirks};
 use crate::protocol::{Protocol, StreamDecoder};
+use crate::responses::Responses;
 use crate::upstream::OnUnsupported;
 
 /// How long each parser is tried unless told otherwise.
@@ -102,6 +103,7 @@ fn targets() -> Vec<Target> {
     openai.bodies = OPENAI_BODIES.map(|body| body.as_bytes().to_vec()).into();
     vec![
         openai,
+        target("responses", Responses::new(Arc::clone(&PLANS)).unwrap()),
         target("anthropic", Anthropic::new(Arc::clone(&PLANS)).unwrap()),
         target("gemini", Gemini::DEVELOPER),
         target("vertex", Gemini::VERTEX),

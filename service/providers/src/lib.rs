@@ -20,6 +20,7 @@ mod ndjson;
 mod ollama;
 pub mod openai;
 mod protocol;
+mod responses;
 pub mod sse;
 mod tool_choice;
 mod verbatim;

@@ -12,6 +12,7 @@ use crate::golden::{PLANS, asked};
 use crate::ollama::Ollama;
 use crate::openai::{OpenAi, Quirks};
 use crate::protocol::Protocol;
+use crate::responses::Responses;
 use crate::upstream::OnUnsupported;
 
 /// A member, and a request that has it. The model is one that thinks.
@@ -94,6 +95,7 @@ fn asking<P: Protocol>(protocol: P) -> Asking {
 fn protocols() -> Vec<(&'static str, &'static str, Asking)> {
     vec![
         ("openai", "m", asking(OpenAi::new(Arc::clone(&PLANS), Quirks::NONE).unwrap())),
+        ("responses", "m", asking(Responses::new(Arc::clone(&PLANS)).unwrap())),
         ("anthropic", "claude-sonnet-4-5", asking(Anthropic::new(Arc::clone(&PLANS)).unwrap())),
         ("gemini", "gemini-3-flash-preview", asking(Gemini::DEVELOPER)),
         ("vertex", "gemini-3-flash-preview", asking(Gemini::VERTEX)),

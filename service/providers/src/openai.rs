@@ -5,8 +5,8 @@
 //! <https://platform.openai.com/docs/api-reference/chat>.
 
 mod embed;
-mod error;
-mod models;
+pub(crate) mod error;
+pub(crate) mod models;
 mod quirks;
 mod request;
 mod response;

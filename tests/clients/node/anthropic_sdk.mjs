@@ -34,7 +34,7 @@ claim("a message is answered", async () => {
     [["text", "Grüße aus 東京 🗼"]],
   );
   assert.deepEqual([answer.role, answer.stop_reason], ["assistant", "end_turn"]);
-  assert.deepEqual([answer.usage.input_tokens, answer.usage.output_tokens], [8, 7]);
+  assert.deepEqual([answer.usage.input_tokens + (answer.usage.cache_read_input_tokens ?? 0), answer.usage.output_tokens], [11, 7]);
 });
 
 claim("a stream says the same and ends", async () => {

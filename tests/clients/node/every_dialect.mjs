@@ -21,9 +21,11 @@ const weather = {
 const pixel =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-const create = (parameters) => client.chat.completions.create(parameters);
+const create = (parameters) => client.chat.completions.create(parameters, lenient);
 const say = (model, content = "one two three", parameters = {}) =>
   create({ model, messages: [{ role: "system", content: "Be brief." }, { role: "user", content }], ...parameters });
+// Not every API knows every parameter.
+const lenient = { headers: { "sabir-on-unsupported": "drop" } };
 
 claim("a chat is answered", async () => {
   const answer = await say("scripted/echo", "Grüße aus 東京 🗼", { temperature: 0.5, stop: ["END"] });

@@ -7,6 +7,7 @@ mod anthropic;
 mod cohere;
 mod gemini;
 mod ollama;
+mod responses;
 
 use http::Method;
 use serde_json::{Map, Value};
@@ -49,6 +50,7 @@ pub(super) trait Teller: Send {
 pub(super) fn of(method: &Method, path: &str) -> Option<&'static dyn Dialect> {
     match (method, path) {
         (&Method::POST, "/v1/messages") => Some(&anthropic::Anthropic),
+        (&Method::POST, "/v1/responses") => Some(&responses::Responses),
         (&Method::POST, "/v2/chat") => Some(&cohere::Cohere),
         (&Method::POST, "/api/chat") => Some(&ollama::Ollama),
         (&Method::POST, path) if path.starts_with("/v1beta/models/") => Some(&gemini::Gemini),

@@ -17,7 +17,7 @@ pub(super) fn is_error(object: &str, additional_members: &BTreeMap<String, Strin
 }
 
 /// Reads an error, from an answer with this status, or without one from within an answer.
-pub(super) fn read(status: Option<u16>, body: &[u8]) -> UpstreamError {
+pub(crate) fn read(status: Option<u16>, body: &[u8]) -> UpstreamError {
     let said = Said::read(body);
     // Within a stream, OpenRouter and vLLM give the status that the answer would have had as a number for a code.
     let meant = status.or(said.status);

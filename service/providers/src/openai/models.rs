@@ -7,7 +7,7 @@ use crate::error::UpstreamError;
 use crate::upstream::ModelInfo;
 
 /// Reads `{"data": [...]}`, or the bare list that Together sends. Entries without an id are passed over.
-pub(super) fn read(body: &[u8]) -> Result<Vec<ModelInfo>, UpstreamError> {
+pub(crate) fn read(body: &[u8]) -> Result<Vec<ModelInfo>, UpstreamError> {
     let page: Value = serde_json::from_slice(body).map_err(|error| not_one("a list of models", &error))?;
     let list = page.get("data").unwrap_or(&page).as_array();
     let list = list.ok_or_else(|| not_one("a list of models", &"it has no list"))?;

@@ -7,6 +7,7 @@ use crate::credentials::Authentication;
 use crate::gemini;
 use crate::ollama;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
+use crate::responses;
 
 /// A vendor in the cloud that follows OpenAI in everything that matters here.
 const HOSTED: Vendor = Vendor {
@@ -37,6 +38,17 @@ pub const VENDORS: &[Vendor] = &[
         base_url_variables: &["OPENAI_BASE_URL"],
         found_by: FoundBy::KeyOrBaseUrl,
         docs: "https://platform.openai.com/docs/api-reference/chat",
+        ..HOSTED
+    },
+    Vendor {
+        name: "responses",
+        dialect: &responses::DIALECT,
+        base_url: Some("https://api.openai.com/v1"),
+        base_url_variables: &["RESPONSES_BASE_URL"],
+        key_variables: &["OPENAI_API_KEY"],
+        // The key alone means `openai`, which has the same models.
+        found_by: FoundBy::BaseUrl,
+        docs: "https://platform.openai.com/docs/api-reference/responses",
         ..HOSTED
     },
     Vendor {

@@ -1,0 +1,57 @@
+//! What errors mean: those of HTTP are OpenAI's; within an answer they have a shape of their own.
+
+use serde::Deserialize;
+
+use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::openai::error as openai;
+
+/// Reads an error from an answer with this status.
+pub(super) fn read(status: Option<u16>, body: &[u8]) -> UpstreamError {
+    openai::read(status, body)
+}
+
+/// An event that is an error, or an answer that has failed.
+#[derive(Deserialize)]
+struct Failed {
+    code: Option<String>,
+    message: Option<String>,
+    param: Option<String>,
+    /// Newer servers put it a level deeper.
+    error: Option<Box<Failed>>,
+}
+
+/// Reads an event of type `error`.
+///
+/// Source: <https://platform.openai.com/docs/api-reference/responses-streaming/error>.
+pub(super) fn read_event(data: &[u8]) -> UpstreamError {
+    match serde_json::from_slice::<Failed>(data) {
+        Ok(failed) => {
+            let Failed { code, message, param, .. } = failed.error.map_or_else(
+                || Failed { code: failed.code, message: failed.message, param: failed.param, error: None },
+                |deeper| *deeper,
+            );
+            of(code, message, param)
+        }
+        Err(_) => of(None, None, None),
+    }
+}
+
+/// The error of a response that has failed. Source: <https://platform.openai.com/docs/api-reference/responses/object>.
+pub(super) fn of(code: Option<String>, message: Option<String>, param: Option<String>) -> UpstreamError {
+    let kind = match code.as_deref() {
+        Some("rate_limit_exceeded" | "insufficient_quota") => UpstreamErrorKind::RateLimited,
+        Some("invalid_prompt" | "invalid_image" | "image_parse_error" | "invalid_request_error") => {
+            UpstreamErrorKind::InvalidRequest
+        }
+        Some("context_length_exceeded") => UpstreamErrorKind::ContextLength,
+        Some("image_content_policy_violation" | "content_filter" | "cyber_policy_violation") => {
+            UpstreamErrorKind::ContentFilter
+        }
+        Some("vector_store_timeout") => UpstreamErrorKind::Timeout,
+        Some("server_is_overloaded" | "slow_down") => UpstreamErrorKind::Overloaded,
+        _ => UpstreamErrorKind::Internal,
+    };
+    let message = message.filter(|message| !message.is_empty());
+    let message = message.unwrap_or_else(|| "the upstream failed while answering, and did not say why".to_owned());
+    UpstreamError { param, code, ..UpstreamError::new(kind, crate::failure::shortened(message)) }
+}
