@@ -48,9 +48,12 @@ struct Watching {
     last: ChatCompletionChunk,
     chat: Chat,
     caller: Caller,
-    verdict: Option<Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>>,
+    verdict: Option<Judging>,
     ended: bool,
 }
+
+/// The judges at work.
+type Judging = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
 /// A rule about words.
 struct Rule {
