@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+EMBEDDER := models/all-MiniLM-L6-v2
 VENV := target/clients/python
 
 .PHONY: help
@@ -18,8 +19,14 @@ run: $(MODEL) ## Build, fetch the local model once, and serve on 127.0.0.1:8080
 $(MODEL):
 	scripts/fetch-model
 
+.PHONY: embedder
+embedder: $(EMBEDDER) ## Fetch the local model for embeddings, which `make run` then serves too
+
+$(EMBEDDER):
+	scripts/fetch-embedder
+
 .PHONY: test
-test: $(MODEL) clients ## Every test: units, the real server over every protocol, real clients, the real model
+test: $(MODEL) $(EMBEDDER) clients ## Every test: units, the real server over every protocol, real clients, the real model
 	$(CARGO) build --locked -p sabir -p hello
 	CANDLE_NUM_THREADS=1 $(CARGO) test --locked --workspace --no-fail-fast
 

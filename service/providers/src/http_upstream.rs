@@ -4,7 +4,6 @@
 
 mod chunks;
 mod embed;
-mod vectors;
 
 use std::borrow::Cow;
 use std::future::poll_fn;

@@ -23,6 +23,7 @@ mod protocol;
 mod responses;
 pub mod sse;
 mod tool_choice;
+mod vectors;
 mod verbatim;
 
 // Vendors: where they are and how they are asked in.

@@ -16,8 +16,12 @@
 //! # Models
 //! Any GGUF file of architecture `llama`, `qwen2` or `qwen3` with a byte-level BPE vocabulary of a known kind and a
 //! chat template. Others are refused by name. Q8_0 and Q4_K_M files run best.
+//!
+//! For vectors, [`Embedder`] reads the folder of a model in BERT's form (`config.json`, `tokenizer.json`,
+//! `model.safetensors`), such as all-MiniLM-L6-v2. [`LocalModels`] puts both behind one name.
 
 // The adapter: proto messages in and out.
+mod models;
 mod request;
 mod response;
 mod stream;
@@ -39,6 +43,8 @@ mod tokenizer;
 
 // Numbers.
 mod attention;
+mod bert;
+mod embedder;
 mod gguf;
 mod linear;
 mod model;
@@ -49,9 +55,11 @@ mod transformer;
 pub mod fixture;
 
 pub use constraint::Format;
+pub use embedder::{EmbedError, Embedded, Embedder};
 pub use engine::{Engine, Facts, Generation, LocalOptions, Request};
 pub use error::{GenerateError, LoadError};
 pub use generation::{Event, FinishReason};
+pub use models::LocalModels;
 pub use sampler::Sampling;
 pub use template::Message;
 pub use upstream::LocalModel;

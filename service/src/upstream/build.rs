@@ -51,27 +51,40 @@ impl Config {
 
     #[cfg(feature = "local")]
     async fn local_provider(&self) -> Result<Option<Provider>, BuildError> {
-        use sabir_providers::local::{LocalModel, LocalOptions};
+        use sabir_providers::local::{Embedder, LocalModel, LocalModels, LocalOptions};
 
         let config = &self.local;
         if !config.enabled {
             return Ok(None);
         }
-        if !config.required && !config.model.is_file() {
+        let answers = config.required || config.model.is_file();
+        let embeds = config.embedding_required || config.embedding_model.is_dir();
+        if !answers {
             tracing::info!(
                 looked_for = %config.model.display(),
                 "no local model: set SABIR_LOCAL__MODEL to a GGUF file to have one"
             );
+        }
+        if !answers && !embeds {
             return Ok(None);
         }
         let mut options = LocalOptions::new(&config.model);
         options.queue = config.queue;
         options.default_max_tokens = config.max_tokens;
+        let folder = config.embedding_model.clone();
         // Reading and unpacking the weights takes a moment in which the runtime has other things to do.
-        let loading = tokio::task::spawn_blocking(move || LocalModel::open(options));
+        let loading = tokio::task::spawn_blocking(move || {
+            let chat = answers.then(|| LocalModel::open(options)).transpose()?;
+            let embedder = embeds.then(|| Embedder::open(&folder)).transpose()?;
+            Ok(LocalModels::new(chat, embedder))
+        });
         let loaded = loading.await.map_err(|error| BuildError::Local(error.to_string()))?;
-        let upstream = loaded.map_err(|error| BuildError::Local(error.to_string()))?;
-        Ok(Some(Provider::closed(super::config::LOCAL, Arc::new(upstream), config.model.display().to_string())))
+        let upstream =
+            loaded.map_err(|error: sabir_providers::local::LoadError| BuildError::Local(error.to_string()))?;
+        let files = [(answers, &config.model), (embeds, &config.embedding_model)];
+        let files = files.into_iter().filter(|(there, _)| *there).map(|(_, path)| path.display().to_string());
+        let origin = files.collect::<Vec<_>>().join(", ");
+        Ok(Some(Provider::closed(super::config::LOCAL, Arc::new(upstream), origin)))
     }
 
     #[cfg(not(feature = "local"))]

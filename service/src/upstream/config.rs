@@ -21,6 +21,9 @@ pub(crate) const LOCAL: &str = "local";
 /// Where the quickstart puts the small model.
 const QUICKSTART_MODEL: &str = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
 
+/// The model for embeddings that is used if it is there and no other is named.
+const USUAL_EMBEDDING_MODEL: &str = "models/all-MiniLM-L6-v2";
+
 /// Which models there are.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -45,6 +48,10 @@ pub struct LocalConfig {
     pub model: PathBuf,
     /// Whether the configuration asks for the model in so many words, so that its absence is an error.
     pub required: bool,
+    /// `local.embedding_model`: the folder of the model that turns texts into vectors.
+    pub embedding_model: PathBuf,
+    /// Whether the configuration asks for that model in so many words.
+    pub embedding_required: bool,
     /// `local.queue`: how many calls may wait while one is being answered.
     pub queue: usize,
     /// `local.max_tokens`: how long an answer may be, in tokens, when the call does not say.
@@ -90,6 +97,8 @@ impl LocalConfig {
             enabled: section.value("enabled", built_in || named),
             model: section.value("model", PathBuf::from(QUICKSTART_MODEL)),
             required: asked_for,
+            embedding_required: section.has("embedding_model"),
+            embedding_model: section.value("embedding_model", PathBuf::from(USUAL_EMBEDDING_MODEL)),
             queue: section.value("queue", 16),
             max_tokens: section.value("max_tokens", 512),
         };
@@ -99,6 +108,14 @@ impl LocalConfig {
                 section.problem(key, "this program was built without the local model (cargo feature `local`)");
             } else if !config.model.is_file() {
                 section.problem("model", format!("there is no file {}", config.model.display()));
+            }
+        }
+        if config.enabled && config.embedding_required {
+            if !built_in {
+                let message = "this program was built without the local models (cargo feature `local`)";
+                section.problem("embedding_model", message);
+            } else if !config.embedding_model.is_dir() {
+                section.problem("embedding_model", format!("there is no folder {}", config.embedding_model.display()));
             }
         }
         if config.queue == 0 {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sabir_proto::v1::{CreateEmbeddingResponse, EmbeddingInput, embedding_input::Input};
 
-use super::{Inner, vectors};
+use super::Inner;
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::protocol::Protocol;
 use crate::upstream::{EmbedCall, Reply};
+use crate::vectors::write_base64;
 
 /// How many requests of one call are under way at once.
 const CONCURRENT: usize = 4;
@@ -43,7 +44,7 @@ impl<P: Protocol> Inner<P> {
             answer.model = model;
         }
         if in_base64 {
-            vectors::write_base64(&mut answer);
+            write_base64(&mut answer);
         }
         Ok(Reply { body: answer, dropped: worded.dropped })
     }

@@ -4,7 +4,7 @@ use sabir_proto::v1::embedding::Embedding as Written;
 use sabir_proto::v1::{CreateEmbeddingResponse, Vector};
 
 /// Writes the numbers of every vector in base64, as 32-bit floats, little end first. What is in base64 already stays.
-pub(super) fn write_base64(answer: &mut CreateEmbeddingResponse) {
+pub(crate) fn write_base64(answer: &mut CreateEmbeddingResponse) {
     for embedding in &mut answer.data {
         if let Some(Written::Vector(Vector { values })) = &embedding.embedding {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
