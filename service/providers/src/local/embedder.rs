@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
@@ -144,7 +144,7 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|source: io::Error| LoadError::Read { path: path.to_owned(), source })
 }
 
-fn json<T: for<'de> Deserialize<'de>>(path: &PathBuf) -> Result<T, LoadError> {
+fn json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, LoadError> {
     serde_json::from_slice(&read(path)?).map_err(|error| malformed(path, error.to_string()))
 }
 
