@@ -37,6 +37,7 @@ clients: ## Install the client libraries and tools that the tests use
 	scripts/install-conformance
 	scripts/install-browser
 	scripts/install-openapi-tools
+	scripts/install-helm-tools
 	scripts/install-issuer
 	scripts/postgres install
 
@@ -69,6 +70,20 @@ bench: ## Criterion on converter, validation and routes, then the comparisons wi
 	$(CARGO) bench --locked -p transcode --bench matcher
 	scripts/bench-transcoder
 	scripts/bench-end-to-end
+
+.PHONY: image
+image: ## Carry out the steps of the Dockerfile without a container engine, and run what comes of them
+	scripts/check-image build
+
+.PHONY: release
+release: ## The program, its bill of materials, its licences and the chart, with checksums, in target/dist
+	$(CARGO) build --release --locked -p sabir
+	rm -rf target/dist
+	scripts/sbom target/dist
+	install -m 755 target/release/sabir target/dist
+	scripts/install-helm-tools
+	target/clients/helm/python/bin/python -c 'import helm_python; helm_python.package("helm", destination="target/dist")'
+	cd target/dist && sha256sum * >SHA256SUMS
 
 .PHONY: clean
 clean: ## Remove what was built; the model stays

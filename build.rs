@@ -13,6 +13,9 @@ const INCLUDES: [&str; 2] = ["proto", "service/transcode/proto"];
 /// The folder of the contract, relative to the first include directory: every file in it.
 const FOLDER: &str = "sabir/v1";
 
+/// The services of others that we call.
+const ASKED: &str = "sabir/guard/v1/guardrail.proto";
+
 /// The package for which Rust code is generated.
 const PACKAGE: &str = "sabir.v1";
 
@@ -20,7 +23,8 @@ const PACKAGE: &str = "sabir.v1";
 const HTTP_BODY: &str = "google/api/httpbody.proto";
 
 /// Alternatives that are much larger than those beside them, or than most.
-const BOXED: [&str; 5] = [
+const BOXED: [&str; 6] = [
+    ".sabir.v1.ExtractEvent.event.document",
     ".sabir.v1.BranchResult.outcome.completion",
     ".sabir.v1.FanOutEvent.event.branch",
     ".sabir.v1.FanOutEvent.event.summary",
@@ -50,6 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         rust = rust.boxed(field);
     }
     rust.compile_fds(generated)?;
+
+    // What we call and do not serve is no part of the descriptor set that describes us.
+    let asked = protox::Compiler::new(INCLUDES)?.include_source_info(true).open_file(ASKED)?.file_descriptor_set();
+    tonic_prost_build::configure().build_client(true).build_server(true).compile_fds(asked)?;
     Ok(())
 }
 

@@ -29,6 +29,15 @@ pub mod sabir {
     }
 }
 
+/// What we ask of services that judge what is said.
+pub mod guard {
+    /// Package `sabir.guard.v1`.
+    #[expect(clippy::allow_attributes, reason = "tonic's stubs allow lints in their own way")]
+    pub mod v1 {
+        tonic::include_proto!("sabir.guard.v1");
+    }
+}
+
 /// What of Google's packages the contract has messages of.
 pub mod google {
     /// Package `google.api`.

@@ -11,7 +11,8 @@ from grpc_tools import protoc
 root = pathlib.Path(__file__).resolve().parent.parent
 with tempfile.TemporaryDirectory() as stubs:
     includes = [f"-I{root}/proto", f"-I{root}/service/transcode/proto"]
-    files = ["sabir/v1/chat.proto", "transcode/v1/options.proto", "google/api/annotations.proto", "google/api/http.proto"]
+    files = ["sabir/v1/chat.proto", "transcode/v1/options.proto", "google/api/annotations.proto", "google/api/http.proto",
+             "buf/validate/validate.proto"]
     wkt = pathlib.Path(protoc.__file__).parent / "_proto"
     if protoc.main(["protoc", *includes, f"-I{wkt}", f"--python_out={stubs}", *files]):
         sys.exit("grpc-frame: the stubs could not be generated")

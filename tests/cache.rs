@@ -1,6 +1,6 @@
 //! Claims about answers that are kept and given again, over every protocol alike.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sabir_store::{Outcome, TokenSource};
@@ -10,6 +10,7 @@ use crate::support::{
     Call, Protocol, Server, Upstream,
     http::post,
     identity::{Registrar, required},
+    postgres::Database,
     script,
 };
 
@@ -74,6 +75,63 @@ async fn a_question_that_was_answered_is_not_asked_again_whichever_way_it_comes(
     for row in kept {
         assert_eq!((row.prompt_tokens, row.completion_tokens, row.token_source), (0, 0, TokenSource::None), "{row:?}");
         assert!(matches!(row.outcome, Outcome::Complete | Outcome::ToolCalls), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn servers_with_one_database_share_answers() {
+    let database = Database::fresh();
+    sabir_store_postgres::migrate(database.url()).await.unwrap();
+    let upstream = Upstream::start();
+    let config = format!("{}\n[cache]\nenabled = true\nshared = true\n", Server::config_for(&upstream.base_url()));
+    let variables = [("DATABASE_URL", database.url())];
+    let (one, other) = (Server::start_with(&config, &variables).await, Server::start_with(&config, &variables).await);
+    assert_eq!(found(&one, "shared", &[]).await, miss());
+    // It is written behind the caller's back.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while database.run("SELECT count(*) FROM kept_answer") != "1" {
+        assert!(Instant::now() < deadline, "the answer is not in the database");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(found(&other, "shared", &[]).await.0.as_deref(), Some("hit"));
+    assert_eq!(found(&other, "shared", &[("cache-control", "no-cache")]).await, miss());
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_question_in_other_words_gets_the_same_answer_where_a_route_says_so() {
+    let upstream = Upstream::start();
+    let lines = "[cache]\nenabled = true\nembedding_model = \"local/all-minilm-l6-v2\"\n\
+                 [routes.like]\ntargets = [\"scripted/echo\"]\ncache_similarity = 0.85\n";
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/models/all-MiniLM-L6-v2");
+    let config = Server::config_for(&upstream.base_url());
+    let config = config.replace("[local]\nenabled = false", &format!("[local]\nembedding_model = \"{folder}\""));
+    let server = Server::start(&format!("{config}\n{lines}")).await;
+    let ask = async |model: &str, text: &str, temperature: f64| {
+        let messages = json!([{"role": "user", "content": text}]);
+        let body = json!({"model": model, "messages": messages, "temperature": temperature});
+        let told = post(server.address(), "/v1/chat/completions", &body, &[]).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        let likeness = told.header("sabir-cache-similarity").map(|cosine| cosine.parse::<f64>().unwrap());
+        (told.header("sabir-cache").unwrap().to_owned(), likeness)
+    };
+    let question = "How do I reset the password of my account?";
+    assert_eq!(ask("like", question, 0.0).await, ("miss".to_owned(), None));
+    let (state, likeness) = ask("like", "How can I reset my account password?", 0.0).await;
+    assert!(
+        state == "similar" && likeness.is_some_and(|cosine| (0.85..=1.0).contains(&cosine)),
+        "{state} {likeness:?}"
+    );
+    for (model, text, temperature, expected) in [
+        ("like", "How can I reset my account password?", 0.0, "hit"),
+        ("like", "How do I reset the password of my account?", 0.5, "miss"),
+        ("like", "Why is the sea salty?", 0.0, "miss"),
+        ("like", "How many are 2 apples and 3 apples?", 0.0, "miss"),
+        ("like", "How many are 2 apples and 4 apples?", 0.0, "miss"),
+        // One that is named itself is no route, and this one has not been asked.
+        ("scripted/echo", "How can I reset my account's password?", 0.0, "miss"),
+    ] {
+        assert_eq!(ask(model, text, temperature).await.0, expected, "{model}: {text}");
     }
 }
 

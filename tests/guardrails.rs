@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use sabir_proto::guard::v1::guardrail_server::{Guardrail, GuardrailServer};
+use sabir_proto::guard::v1::{Action, JudgeRequest, JudgeResponse, Stage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -190,6 +192,68 @@ async fn a_webhook_judges_questions_and_answers() {
     let body = json!({"model": "scripted/echo", "messages": [{"role": "user", "content": "the sun"}]});
     let told = post(server.address(), "/v1/chat/completions", &body, &[]).await;
     assert_eq!(told.header("sabir-guardrails"), Some("policy"));
+}
+
+/// The same by gRPC.
+struct Policy;
+
+#[tonic::async_trait]
+impl Guardrail for Policy {
+    async fn judge(
+        &self,
+        request: tonic::Request<JudgeRequest>,
+    ) -> Result<tonic::Response<JudgeResponse>, tonic::Status> {
+        assert!(request.metadata().contains_key("grpc-timeout"));
+        let JudgeRequest { stage, messages, .. } = request.into_inner();
+        assert_ne!(stage, i32::from(Stage::Unspecified));
+        let says = |word: &str| messages.iter().any(|message| message.text.contains(word));
+        let (action, reason) = match (says("moon"), says("sun")) {
+            (true, _) => (Action::Block, "not the moon"),
+            (_, true) => (Action::Annotate, ""),
+            _ => (Action::Allow, ""),
+        };
+        Ok(tonic::Response::new(JudgeResponse { action: action.into(), reason: reason.to_owned() }))
+    }
+}
+
+#[tokio::test]
+async fn a_service_judges_by_grpc_also_what_becomes_a_vector() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let service = tonic::transport::Server::builder().add_service(GuardrailServer::new(Policy));
+    tokio::spawn(service.serve_with_incoming(incoming));
+    let (upstream, server) = guarded(&format!("[guardrails.policy]\ngrpc = \"http://{address}\"\n")).await;
+    upstream.script("moony", script::text("Look at the moon."));
+    for protocol in Protocol::ALL {
+        assert_eq!(answer(&server, protocol, &Call::say("scripted/echo", "Hi")).await.as_deref(), Ok("Hi"));
+        for (model, text) in [("scripted/echo", "The moon?"), ("scripted/moony", "What do you see?")] {
+            let refusal = answer(&server, protocol, &Call::say(model, text)).await;
+            assert!(refusal.unwrap_err().contains("policy refuses this: not the moon"), "{protocol:?}, {model}");
+        }
+    }
+    for (path, body) in [
+        (
+            "/v1/chat/completions",
+            json!({"model": "scripted/echo", "messages": [{"role": "user", "content": "the sun"}]}),
+        ),
+        ("/v1/embeddings", json!({"model": "scripted/embed", "input": ["the sun"]})),
+    ] {
+        let told = post(server.address(), path, &body, &[]).await;
+        assert_eq!((told.status, told.header("sabir-guardrails")), (200, Some("policy")), "{path}: {told:?}");
+    }
+    let body = json!({"model": "scripted/embed", "input": ["the sea", "the moon"]});
+    let told = post(server.address(), "/v1/embeddings", &body, &[]).await;
+    assert!(told.status == 400 && told.json.to_string().contains("not the moon"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_is_masked_does_not_become_a_vector() {
+    let (upstream, server) = guarded("[guardrails.pii]\nfind = [\"email\"]\n").await;
+    let body = json!({"model": "scripted/embed", "input": ["Write to ada@example.org", "or not"]});
+    let told = post(server.address(), "/v1/embeddings", &body, &[]).await;
+    assert_eq!((told.status, told.header("sabir-guardrails")), (200, Some("pii")), "{told:?}");
+    assert_eq!(asked(&upstream)["input"], json!(["Write to [EMAIL_1]", "or not"]));
 }
 
 #[tokio::test]

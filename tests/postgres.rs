@@ -27,9 +27,10 @@ fn with_password(url: &str) -> String {
     url.replace("://postgres@", "://postgres:correct-horse-battery@")
 }
 
-/// What the database answers, as soon as it is this.
+/// What the database answers, as soon as it is this. A row may wait for an answer on a connection that is no more: the server
+/// gives that up after ten seconds, and writes the row again.
 async fn soon_answers(database: &Database, query: &str, expected: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let answer = database.run(query);
         if answer == expected {

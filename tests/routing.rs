@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sabir_store::{UsageAttempt, UsageRow};
 use serde_json::json;
 
 use crate::support::{
@@ -50,6 +51,14 @@ async fn the_headers_say_who_answered_and_at_which_attempt() {
     let second = ask().await;
     assert_eq!((second.header("sabir-model-used"), second.header("sabir-attempt")), (Some("scripted/echo"), Some("1")));
     assert_eq!(upstream.requests().len(), 3);
+    let mut rows = server.usage_rows(2).await;
+    rows.sort_by_key(|row| row.started_at_micros);
+    let attempts = |row: &UsageRow| {
+        let attempts = row.attempts.iter().map(|attempt| format!("{} {}", attempt.model, attempt.outcome));
+        attempts.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(attempts(&rows[0]), "scripted/busy rate_limited, scripted/echo served");
+    assert_eq!(attempts(&rows[1]), "");
 }
 
 #[tokio::test]
@@ -62,6 +71,11 @@ async fn a_hedge_overtakes_a_target_that_is_slow_and_the_slow_call_is_dropped() 
         let answer = protocol.unary(server.address(), &Call::say("smart", "Hi")).await.unwrap();
         assert_eq!(answer.text.as_deref(), Some("Hi"), "{protocol:?}");
         assert!((Duration::from_millis(100)..Duration::from_secs(5)).contains(&began.elapsed()), "{protocol:?}");
+    }
+    for row in server.usage_rows(Protocol::ALL.len()).await {
+        let attempts: Vec<_> = row.attempts.iter().map(|attempt| (attempt.number, &*attempt.outcome)).collect();
+        assert_eq!(attempts, [(1, UsageAttempt::OVERTAKEN), (2, UsageAttempt::SERVED)]);
+        assert!(row.attempts[1].after_micros >= 100_000, "{row:?}");
     }
     for record in upstream.requests().iter().filter(|record| record.json()["model"] == "silent") {
         record.dropped_after(Instant::now()).await;

@@ -19,10 +19,10 @@ use tokio_tungstenite::{
 use crate::support::{Call, Ending, Server, Upstream, script, soon, world};
 
 /// A socket whose call has been sent.
-struct Socket(WebSocketStream<TokioIo<Upgraded>>);
+pub(crate) struct Socket(WebSocketStream<TokioIo<Upgraded>>);
 
 impl Socket {
-    async fn open(server: &Server, call: &Call) -> Self {
+    pub(crate) async fn open(server: &Server, call: &Call) -> Self {
         let request = Request::get("/v1/chat/completions")
             .header("host", server.address().to_string())
             .header("connection", "Upgrade")
@@ -54,7 +54,7 @@ impl Socket {
     }
 
     /// Every text up to the close frame, and its code.
-    async fn rest(mut self) -> (Vec<Value>, u16) {
+    pub(crate) async fn rest(mut self) -> (Vec<Value>, u16) {
         let mut texts = Vec::new();
         loop {
             match self.next().await {

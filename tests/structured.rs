@@ -38,6 +38,48 @@ fn changing(first: &'static str, second: &'static str) -> impl Fn(&ChatRequest) 
 }
 
 #[tokio::test]
+async fn models_that_know_no_schemas_are_told_of_them_in_other_words() {
+    let upstream = Upstream::start();
+    upstream.script("tool", script::tool_calls(&[("person", r#"{"name":"Ada"}"#)], script::ToolDeltas::Usual));
+    upstream.script("prose", script::text("Of course!\n```json\n{\"name\": \"Ada\"}\n```"));
+    let others = ["tool", "json_object", "instruction"].map(|way| {
+        let url = upstream.base_url();
+        format!("[providers.{way}]\nvendor = \"openai\"\nbase_url = \"{url}\"\nschemas = \"{way}\"\n")
+    });
+    let server = Server::start(&format!("{}{}", Server::config_for(&upstream.base_url()), others.concat())).await;
+    for protocol in Protocol::ALL {
+        for model in ["tool/tool", "json_object/prose", "instruction/prose"] {
+            let before = upstream.requests().len();
+            let answer = protocol.unary(server.address(), &ask(model)).await.unwrap();
+            let text = answer.text.unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"name": "Ada"}), "{protocol:?}, {model}");
+            assert_eq!(
+                (answer.finish_reason.as_deref(), answer.tool_calls.len()),
+                (Some("stop"), 0),
+                "{protocol:?}, {model}"
+            );
+            let asked = upstream.requests()[before].json();
+            let told = asked["messages"][0]["content"].as_str().unwrap().ends_with(PERSON);
+            let (tools, format) =
+                (asked["tools"].as_array().map_or(0, Vec::len), asked["response_format"]["type"].as_str());
+            let expected = match model {
+                "tool/tool" => (false, 1, None),
+                "json_object/prose" => (true, 0, Some("json_object")),
+                _ => (true, 0, None),
+            };
+            assert_eq!((told, tools, format), expected, "{protocol:?}, {model}: {asked}");
+        }
+        let streamed = protocol.stream_all(server.address(), &ask("tool/tool")).await;
+        streamed.assert_complete(protocol);
+        assert_eq!(
+            (streamed.text(), streamed.finish_reason()),
+            (r#"{"name":"Ada"}"#.to_owned(), Some("stop")),
+            "{protocol:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_answer_follows_its_schema_is_put_right_or_is_an_error() {
     let (upstream, server) = world().await;
     upstream.script("good", script::text(r#"{"name":"Ada"}"#));
@@ -141,4 +183,31 @@ async fn what_a_model_cannot_honour_is_refused_by_name_or_named_beside_the_answe
     let body = json!({"model": "scripted/echo", "messages": [{"role": "user", "content": "Hi"}], "seed": 7});
     let told = post(server.address(), "/v1/chat/completions", &body, &[("sabir-on-unsupported", "drop")]).await;
     assert_eq!(told.header("sabir-dropped"), Some("seed"));
+}
+
+#[tokio::test]
+async fn fields_are_told_as_they_are_complete_and_the_document_at_the_end() {
+    let (upstream, server) = world().await;
+    upstream.script("good", script::text(r#"{"name": "Ada", "tags": ["a b", "c"]}"#));
+    upstream.script("fenced", script::text("Sure:\n```json\n{\"name\": \"Ada\",}\n```"));
+    upstream.script("wrong", script::text(r#"{"name": 1}"#));
+    let schema: Value = serde_json::from_str(r#"{"type":"object","properties":{"name":{"type":"string"}}}"#).unwrap();
+    let told = async |model: &str| {
+        let body = json!({"model": model, "text": "Ada", "schema": schema, "stream": true}).to_string();
+        let request = http::Request::post("/v1/extract").header("content-type", "application/json").body(body.into());
+        let bytes = crate::support::http::http1(server.address(), request.unwrap()).await.body().await;
+        let text = String::from_utf8(bytes).unwrap();
+        let events = text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
+        events.map(|data| serde_json::from_str::<Value>(&data).unwrap()).collect::<Vec<_>>()
+    };
+    let events = told("scripted/good").await;
+    let fields: Vec<_> =
+        events.iter().filter(|event| event["field"].is_object()).map(|event| &event["field"]).collect();
+    assert_eq!(fields[0], &json!({"path": "/name", "value": "Ada"}));
+    assert_eq!(fields[1..], [&json!({"path": "/tags/0", "value": "a b"}), &json!({"path": "/tags/1", "value": "c"})]);
+    assert_eq!(events[3]["document"]["value"], json!({"name": "Ada", "tags": ["a b", "c"]}), "{events:#?}");
+    let events = told("scripted/fenced").await;
+    assert_eq!(events[1]["document"]["repaired"], true, "{events:#?}");
+    let events = told("scripted/wrong").await;
+    assert_eq!(events[1]["error"]["code"], "structured_output_invalid", "{events:#?}");
 }

@@ -3,6 +3,7 @@
 //! written and read by hand, by hyper, or by the generated gRPC client.
 
 pub(crate) mod call;
+pub(crate) mod collector;
 pub(crate) mod databases;
 pub(crate) mod http;
 pub(crate) mod identity;
@@ -11,12 +12,14 @@ pub(crate) mod protocol;
 pub(crate) mod proxy;
 pub(crate) mod secret;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod transcoded;
 pub(crate) mod upstream;
 
 use std::{future::Future, time::Duration};
 
 pub(crate) use call::Call;
+pub(crate) use collector::Collector;
 pub(crate) use databases::DatabaseKind;
 pub(crate) use protocol::{Event, Failure, Protocol};
 pub(crate) use server::Server;

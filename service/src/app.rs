@@ -27,7 +27,8 @@ use sabir_proto::v1::responses_server::ResponsesServer;
 use sabir_proto::v1::teams_server::TeamsServer;
 use sabir_proto::v1::usage_server::UsageServer;
 use sabir_proto::v1::users_server::UsersServer;
-use sabir_store::{ChangeWatch, StoreError, UsageWriter};
+use sabir_store::{ChangeWatch, Store, StoreError, UsageWriter};
+use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -50,7 +51,7 @@ use crate::auth::{
 };
 use crate::banner;
 use crate::budget::{Budgets, Prices, PricesError};
-use crate::cache::Cache;
+use crate::cache::{AGE, CACHE, Cache, SIMILARITY};
 use crate::capture::CaptureLog;
 use crate::chat::{ATTEMPT, BUDGET_REMAINING, BUDGET_RESET, BUDGET_WARNING, Chat, DROPPED, MODEL_USED, REQUEST_ID};
 use crate::compose::Rules;
@@ -58,23 +59,33 @@ use crate::config::Config;
 use crate::dependencies::Database;
 use crate::guard::Guard;
 use crate::limit::{self, LimitLayer, Limiter};
+use crate::live::Live;
+use crate::overload::{OverloadLayer, Places};
+use crate::reload::{self, Reload};
 use crate::retention::Upkeep;
-use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown};
+use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown, admin};
 use crate::structured::{STRUCTURED, Schemas, Structured};
-use crate::upstream::BuildError;
+use crate::telemetry::{CallsLayer, EdgeLayer, Export, Sources, Telemetry, TwinLayer, event};
+use crate::upstream::{BuildError, Registry};
 
 /// Headers beside the protocols' own that web pages may read.
-const EXPOSED: [&str; 9] = [
+const EXPOSED: [&str; 12] = [
     MODEL_USED,
     REQUEST_ID,
     ATTEMPT,
     DROPPED,
+    CACHE,
+    SIMILARITY,
+    AGE,
     STRUCTURED,
     BUDGET_REMAINING,
     BUDGET_RESET,
     BUDGET_WARNING,
     "www-authenticate",
 ];
+
+/// How long telemetry may take to be sent at the end.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// How long the clients of WebSockets may take to close them when the server does.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -91,6 +102,17 @@ pub enum StartError {
     /// The models cannot be set up.
     #[error(transparent)]
     Upstream(#[from] BuildError),
+    /// Questions cannot be compared.
+    #[error("questions cannot be compared by `cache.embedding_model` {model}: {problem}")]
+    Comparer {
+        /// The model, as configured.
+        model: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The system does not tell of signals.
+    #[error("signals cannot be listened to: {0}")]
+    Signals(#[from] std::io::Error),
     /// The contract cannot be served over HTTP.
     #[error("the contract cannot be served over HTTP: {0}")]
     Transcoder(#[from] transcode::BuildError),
@@ -135,11 +157,17 @@ impl Ended {
     }
 }
 
-/// Runs the service until `shutdown` asks it to stop. `listening` is told the address once calls can come.
+/// Runs the service until `shutdown` asks it to stop. Telemetry goes to `export`. `listening` is told the address once
+/// calls can come.
 ///
 /// # Errors
 /// Whatever keeps it from starting. Nothing listens then.
-pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
+pub async fn run(
+    config: &Config,
+    shutdown: Shutdown,
+    export: Export,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<Ended, StartError> {
     let store = config.database.open().await?;
     let changes = ChangeWatch::start(Arc::clone(&store) as _).await?;
     let changed = changes.subscribe();
@@ -152,24 +180,37 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     let auth = config.auth.build(Arc::clone(&mint), Arc::clone(&store) as _, changes, access, bearers);
     let passwords = Passwords::default();
     let grants = Arc::new(Grants::new(tokens, passwords.clone()));
-    let registry = Arc::new(config.upstream.build(transcoder.plans()).await?);
+    let registry = config.upstream.build(transcoder.plans()).await?;
+    let cache = cache(config, &registry, Arc::clone(&store)).await?;
+    let registry = Live::new(registry);
     let usage = UsageWriter::start(Arc::clone(&store) as _, config.usage.batch.clone());
     let upkeep = Upkeep::start(Arc::clone(&store) as _, config.usage.retention_days);
     let captures = CaptureLog::start(Arc::clone(&store) as _, &config.capture);
     let prices = Arc::new(Prices::open(Arc::clone(&store) as _, &config.prices).await?);
     let budgets = config.budgets.clone();
     let budgets = Budgets::start(Arc::clone(&store) as _, prices, changed, budgets).await?;
+    let max_models = config.telemetry.max_models;
+    let telemetry = Telemetry::of_contract(FILE_DESCRIPTOR_SET, transcoder.routes(), max_models, &export);
+    telemetry.watch(Sources { registry: registry.clone(), usage: usage.clone() });
     let readiness = Readiness::default();
     let health = HealthReporter::new();
     let chat = Chat::new(
-        Arc::clone(&registry),
+        registry.clone(),
         usage.clone(),
         budgets.clone(),
         config.limits.output_estimate,
         captures.clone(),
-        Cache::new(&config.cache),
+        cache,
+        telemetry.clone(),
     );
     let prices = Arc::clone(budgets.prices());
+    let parts = reload::Parts {
+        plans: transcoder.plans(),
+        registry: registry.clone(),
+        prices: Arc::clone(&prices),
+        limiter: limiter.clone(),
+    };
+    let _reload = Reload::start(config, parts)?;
     let administration = Administration { mint, passwords, grants, prices };
     let services = services(
         config.server.body_limit,
@@ -180,22 +221,26 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     )
     .await?;
     let dependencies = Dependencies::builder()
-        .shared(Arc::clone(&registry))
+        .value(registry.clone())
         .value(Database(Arc::clone(&store)))
         .value(captures.clone())
         .build();
     let pages = config.pages.build(|| transcoder.openapi(&about()))?;
-    let guards = Guards { readiness: readiness.clone(), auth, limiter: limiter.clone(), pages };
+    let guards =
+        Guards { readiness: readiness.clone(), telemetry: telemetry.clone(), auth, limiter: limiter.clone(), pages };
     let stack = stack(config, &transcoder, guards, &dependencies, services);
 
-    let server = Server::bind(&config.server)?;
+    let admin = config.admin.bind(&config.server)?;
+    let server = Server::bind(&config.server)?.counted_by(telemetry.connections());
     let address = server.address();
+    let admin = Admin::start(admin, &telemetry, &readiness);
+    let exporting = export.run(telemetry);
     readiness.set(true);
     tokio::spawn(turn_away(shutdown.clone(), readiness, health));
     if config.auth.mode == Mode::Required && !has_administrator(&*store).await? {
         banner::invite_administrator();
     }
-    banner::show(address, registry, config.log.format.is_human());
+    banner::show(address, config.server.tls.is_some(), &registry, config.log.format.is_human());
     listening(address);
 
     let sockets = drain_sockets(transcoder.sockets(), config.server.drain_timeout, shutdown.clone());
@@ -211,8 +256,36 @@ pub async fn run(config: &Config, shutdown: Shutdown, listening: impl FnOnce(Soc
     limiter.close().await;
     // Everything is written; a database that cannot even say goodbye changes nothing.
     let _ = store.close().await;
-    tracing::info!(?calls, unwritten_rows, "stopped");
+    admin.stop().await;
+    tracing::info!(event = event::STOPPED, ?calls, unwritten_rows, "stopped");
+    // What is logged from here on is not sent.
+    exporting.close(config.server.drain_timeout.min(FLUSH)).await;
     Ok(Ended { calls, unwritten_rows })
+}
+
+/// The admin listener, which outlives the calls.
+struct Admin {
+    stop: Shutdown,
+    served: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    fn start(server: Option<Server>, telemetry: &Telemetry, readiness: &Readiness) -> Self {
+        let stop = Shutdown::new();
+        let serve = |server| admin::serve(server, telemetry.clone(), readiness.clone(), stop.clone());
+        let served = server.map(|server| tokio::spawn(serve(server)));
+        Self { stop, served }
+    }
+
+    /// Ends it at once: a scrape that is cut is made again elsewhere.
+    async fn stop(self) {
+        self.stop.stop();
+        self.stop.stop();
+        if let Some(served) = self.served {
+            // It can only have ended.
+            let _ = served.await;
+        }
+    }
 }
 
 /// Once it is to stop, lets the calls on WebSockets finish within the drain limit, as the server does with the rest, and
@@ -270,7 +343,7 @@ async fn services(
         .with(ClientsServer::new(ClientsApi::new(Arc::clone(&tokens))))
         .with(AuthServer::new(AuthApi::new(grants)))
         .with(ChatServer::new(ChatApi::new(structured.clone())).max_decoding_message_size(limit))
-        .with(EmbeddingsServer::new(EmbeddingsApi::new(structured.chat().clone())).max_decoding_message_size(limit))
+        .with(EmbeddingsServer::new(EmbeddingsApi::new(structured.guard().clone())).max_decoding_message_size(limit))
         .with(
             ComposeServer::new(ComposeApi::new(structured.clone(), Rules::new(validator)))
                 .max_decoding_message_size(limit),
@@ -337,6 +410,7 @@ fn transcoder(config: &Config) -> Result<Transcoder, transcode::BuildError> {
 /// What may answer a request before a service does.
 struct Guards {
     readiness: Readiness,
+    telemetry: Telemetry,
     auth: Arc<Authenticator>,
     limiter: Limiter,
     pages: Option<PagesLayer>,
@@ -351,7 +425,7 @@ fn stack(
     services: Services,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>
 {
-    let Guards { readiness, auth, limiter, pages } = guards;
+    let Guards { readiness, telemetry, auth, limiter, pages } = guards;
     let exposed = EXPOSED.into_iter().chain(limit::EXPOSED).map(HeaderName::from_static);
     let guarded = config.auth.docs == Policy::Authenticated;
     let guard = pages.clone().filter(|_| guarded).map(|pages| DocsLayer::new(Arc::clone(&auth), pages));
@@ -364,22 +438,43 @@ fn stack(
         .option_layer(guard)
         // 4. The pages for people: `/`, /docs, /redoc and the OpenAPI documents. They need nothing of what follows.
         .option_layer(pages)
-        // 5. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
+        // 5. Counts what the edge itself answers: paths and types that lead nowhere.
+        .layer(EdgeLayer(telemetry.clone()))
+        // 6. The edge: what comes as JSON or gRPC-Web becomes gRPC, and its answer what it came as. It puts
         //    `transcode::Protocol` and `transcode::Deadline` into the request, which `api::chat` reads.
         .layer(transcoder.edge())
-        // 6. Who calls, and whether they may, from the head alone. It puts `Arc<Principal>` into the request, which the
+        // 7. Counts and traces every call, before anybody can refuse it. It puts `Arc<telemetry::Call>` into the request,
+        //    which the handlers hand on to the attempts.
+        .layer(CallsLayer(telemetry))
+        // 8. Who calls, and whether they may, from the head alone. It puts `Arc<Principal>` into the request, which the
         //    handlers read.
         .layer(AuthLayer::new(auth))
-        // 7. How much its caller may ask, from the head alone too. It adds to the answer where the caller stands.
+        // 9. Whether there is a place for one more call, of this caller.
+        .layer(OverloadLayer::new(Places::new(config.server.max_calls)))
+        // 10. How much its caller may ask, from the head alone too. It adds to the answer where the caller stands.
         .layer(LimitLayer::new(limiter))
-        // 8. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
+        // 11. The gate: reads the body, binds it into a message, checks its form. Layers that can refuse a request by its
         //    headers alone belong between the edge and this.
         .layer(transcoder.gate())
-        // 9. What handlers depend on, resolved when they ask. Innermost, so that dependencies see what every layer has put
+        // 12. Tells the call which of two twins the gate has chosen.
+        .layer(TwinLayer)
+        // 13. What handlers depend on, resolved when they ask. Innermost, so that dependencies see what every layer has put
         //    into the request, and end when the handler's answer does.
         .layer(dependencies.layer())
-        // 10. The gRPC services.
+        // 14. The gRPC services.
         .service(services)
+}
+
+/// The answers that are given again, if any are.
+async fn cache(config: &Config, registry: &Registry, store: Arc<dyn Store>) -> Result<Option<Cache>, StartError> {
+    let named = config.cache.embedding_model.as_ref().filter(|_| config.upstream.compares_questions());
+    let refused = |model: &str, problem: String| StartError::Comparer { model: model.to_owned(), problem };
+    let comparer = named.map(|name| registry.resolve(name).map_err(|error| refused(name, error.to_string())));
+    let cache = Cache::new(&config.cache, store as _, comparer.transpose()?);
+    if let (Some(cache), Some(name)) = (&cache, named) {
+        cache.check().await.map_err(|error| refused(name, error.to_string()))?;
+    }
+    Ok(cache)
 }
 
 /// When it is time to stop: says so to whoever watches, before the last connection is closed.

@@ -2,19 +2,22 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 
+use crate::live::Live;
+use crate::telemetry::event;
 use crate::upstream::Registry;
 
 /// Says where the server listens, and, as soon as a model is known, how to ask it. `human`: whether the log is read by
-/// people, who get the line by itself so that it can be copied.
-pub(crate) fn show(address: SocketAddr, registry: Arc<Registry>, human: bool) {
-    let url = reachable(address);
-    tracing::info!("listening on {url} for gRPC, gRPC-Web and OpenAI-compatible HTTP");
+/// people, who get the line by itself so that it can be copied. `encrypted`: whether it speaks TLS.
+pub(crate) fn show(address: SocketAddr, encrypted: bool, registry: &Live<Registry>, human: bool) {
+    let url = reachable(address, encrypted);
+    tracing::info!(event = event::LISTENING, "listening on {url} for gRPC, gRPC-Web and OpenAI-compatible HTTP");
+    let registry = registry.get();
     registry.start_listing();
     tokio::spawn(async move {
         let Some(model) = registry.first_model().await else {
             tracing::warn!(
+                event = event::NO_MODEL,
                 "no model is known yet: set OPENAI_API_KEY or another vendor's key, SABIR_LOCAL__MODEL to a GGUF file, or \
                  add a [providers.NAME] section to sabir.toml"
             );
@@ -25,7 +28,7 @@ pub(crate) fn show(address: SocketAddr, registry: Arc<Registry>, human: bool) {
             // Without a standard error to write to, there is nobody to invite.
             let _ = write!(std::io::stderr(), "\nTry it:\n\n  {line}\n\n");
         } else {
-            tracing::info!(command = line, "try it");
+            tracing::info!(event = event::TRY_IT, command = line, "try it");
         }
     });
 }
@@ -33,6 +36,7 @@ pub(crate) fn show(address: SocketAddr, registry: Arc<Registry>, human: bool) {
 /// Says how the first administrator comes to be, where everybody has to say who they are and nobody can let anybody in.
 pub(crate) fn invite_administrator() {
     tracing::warn!(
+        event = event::NO_ADMINISTRATOR,
         command = "sabir users create-admin NAME",
         "there is no administrator yet, so that nobody can make keys: run `sabir users create-admin NAME`, with the same \
          --config or variables as this server, and it prints an API key"
@@ -49,13 +53,14 @@ fn try_it(url: &str, model: &str) -> String {
 }
 
 /// An address that a client on this machine can call: a server on all addresses is called on the loopback.
-fn reachable(address: SocketAddr) -> String {
+fn reachable(address: SocketAddr, encrypted: bool) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    let scheme = if encrypted { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
 #[cfg(test)]
@@ -69,8 +74,8 @@ mod tests {
 
     #[test]
     fn all_addresses_are_called_on_the_loopback() {
-        assert_eq!(reachable(SocketAddr::from(([0, 0, 0, 0], 8080))), "http://127.0.0.1:8080");
-        assert_eq!(reachable(SocketAddr::from(([0; 8], 1))), "http://[::1]:1");
-        assert_eq!(reachable(SocketAddr::from(([10, 0, 0, 1], 80))), "http://10.0.0.1:80");
+        assert_eq!(reachable(SocketAddr::from(([0, 0, 0, 0], 8080)), false), "http://127.0.0.1:8080");
+        assert_eq!(reachable(SocketAddr::from(([0; 8], 1)), true), "https://[::1]:1");
+        assert_eq!(reachable(SocketAddr::from(([10, 0, 0, 1], 80)), false), "http://10.0.0.1:80");
     }
 }

@@ -28,6 +28,7 @@ use crate::auth::Principal;
 use crate::cache::Control;
 use crate::limit::CallLimits;
 use crate::structured::Care;
+use crate::telemetry::Call;
 
 pub(crate) use check::Violation;
 pub(crate) use failure::Failure;
@@ -76,6 +77,8 @@ pub(crate) struct Caller {
     pub(crate) headers: Option<Arc<MetadataMap>>,
     /// The limits that hold for it; `None` if none do.
     pub(crate) limits: Option<Arc<CallLimits>>,
+    /// The request that it is a part of, for those who count and trace.
+    pub(crate) call: Option<Arc<Call>>,
 }
 
 impl Caller {
@@ -95,6 +98,7 @@ impl Caller {
             origin: Origin::ChatCompletions,
             headers: None,
             limits: None,
+            call: None,
         }
     }
 

@@ -6,6 +6,8 @@ pub mod audit;
 pub mod budgets;
 pub mod chat;
 pub mod clients;
+pub mod config;
+pub mod health;
 pub mod keys;
 pub mod limits;
 pub mod migrate;
@@ -31,6 +33,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::StartError;
 use crate::config::ConfigError;
+use crate::telemetry::ExportError;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,6 +60,10 @@ pub struct Cli {
 pub enum Command {
     /// Serve models on one port: gRPC, gRPC-Web and OpenAI-compatible HTTP.
     Serve(serve::Arguments),
+    /// Ask a server whether it wants calls.
+    Health(health::Arguments),
+    /// Look at the configuration without serving.
+    Config(config::Arguments),
     /// Bring the schema of the configured database up to date.
     Migrate(migrate::Arguments),
     /// Ask a model of a running server, once or in a conversation.
@@ -93,6 +100,12 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The configuration was to be checked, and cannot be used.
+    #[error(transparent)]
+    Unsound(ConfigError),
+    /// Telemetry cannot be sent as configured.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The server could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -122,7 +135,13 @@ impl CommandError {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
             Self::Interrupted => 130,
-            Self::Start(_) | Self::Administrator(_) | Self::Unfinished(_) | Self::Remote(_) | Self::Stream(_) => 1,
+            Self::Unsound(_)
+            | Self::Export(_)
+            | Self::Start(_)
+            | Self::Administrator(_)
+            | Self::Unfinished(_)
+            | Self::Remote(_)
+            | Self::Stream(_) => 1,
         }
     }
 }

@@ -7,6 +7,7 @@ mod document;
 mod problem;
 mod section;
 mod setting;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub(crate) use document::variable_of;
 pub use problem::{ConfigError, Problem};
 pub(crate) use section::Section;
 pub(crate) use setting::ByteSize;
+
+pub use source::Source;
 
 use section::Reading;
 use setting::Setting;
@@ -36,8 +39,12 @@ pub struct Config {
     pub limits: limit::Config,
     /// `[pages]`.
     pub pages: pages::Config,
+    /// `[admin]`.
+    pub admin: server::AdminConfig,
     /// `[log]`.
-    pub log: telemetry::Config,
+    pub log: telemetry::LogConfig,
+    /// `[telemetry]`.
+    pub telemetry: telemetry::Config,
     /// `[database]`.
     pub database: store::Config,
     /// `[cache]`.
@@ -54,6 +61,8 @@ pub struct Config {
     pub prices: budget::PricesConfig,
     /// `[providers]`, `[aliases]`, `[models]`, `[local]` and `[upstream]`.
     pub upstream: upstream::Config,
+    /// Where it came from; `None` if it was given as text.
+    pub source: Option<Source>,
 }
 
 impl Config {
@@ -71,6 +80,7 @@ impl Config {
         let path = named.or_else(|| Path::new(USUAL_FILE).exists().then(|| PathBuf::from(USUAL_FILE)));
         let source_name =
             path.as_ref().map_or("no file, the environment alone".to_owned(), |path| path.display().to_string());
+        let source = Source::new(path.clone(), listen.clone());
         let file = match path.map(std::fs::read_to_string).transpose() {
             Ok(file) => file,
             Err(error) => {
@@ -78,7 +88,9 @@ impl Config {
                 return Err(ConfigError { source_name, problems });
             }
         };
-        Self::read(file.as_deref(), environment, listen).map_err(|problems| ConfigError { source_name, problems })
+        let read = Self::read(file.as_deref(), environment, listen);
+        let (config, settings) = read.map_err(|problems| ConfigError { source_name, problems })?;
+        Ok(Self { source: Some(source.with(settings)), ..config })
     }
 
     /// Reads the configuration from this text of a file and these variables alone.
@@ -90,6 +102,7 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         Self::read(file, environment.into_iter().collect(), None)
+            .map(|(config, _)| config)
             .map_err(|problems| ConfigError { source_name: "given text".to_owned(), problems })
     }
 
@@ -97,7 +110,7 @@ impl Config {
         file: Option<&str>,
         environment: BTreeMap<String, String>,
         listen: Option<String>,
-    ) -> Result<Self, Vec<Problem>> {
+    ) -> Result<(Self, BTreeMap<String, Setting>), Vec<Problem>> {
         let (mut settings, mut problems) = document::merge(file, &environment);
         if let Some(text) = listen {
             document::insert(
@@ -106,9 +119,9 @@ impl Config {
                 Setting::Variable { name: "--listen".to_owned(), text },
             );
         }
-        let (config, reading) = Self::from_settings(settings, environment);
+        let (config, reading) = Self::from_settings(settings.clone(), environment);
         problems.extend(reading.finish().0);
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        if problems.is_empty() { Ok((config, settings)) } else { Err(problems) }
     }
 
     fn from_settings(settings: BTreeMap<String, Setting>, environment: BTreeMap<String, String>) -> (Self, Reading) {
@@ -116,20 +129,24 @@ impl Config {
         let config = {
             let mut root = Section::root(&reading, settings);
             let auth = auth::Config::read(root.section("auth"));
+            let upstream = upstream::Config::read(&mut root);
             let config = Self {
                 server: server::Config::read(root.section("server"), auth.mode),
                 auth,
                 limits: limit::Config::read(root.section("limits")),
                 pages: pages::Config::read(root.section("pages")),
-                log: telemetry::Config::read(root.section("log")),
+                admin: server::AdminConfig::read(root.section("admin")),
+                log: telemetry::LogConfig::read(root.section("log")),
+                telemetry: telemetry::Config::read(root.section("telemetry")),
                 database: store::Config::read(root.section("database")),
-                cache: cache::Config::read(root.section("cache")),
+                cache: cache::Config::read(root.section("cache"), upstream.compares_questions()),
                 guardrails: guard::Config::read(root.section("guardrails")),
                 capture: capture::Config::read(root.section("capture")),
                 usage: store::read_usage(root.section("usage")),
                 budgets: budget::Config::read(root.section("budgets")),
                 prices: budget::PricesConfig::read(root.section("prices")),
-                upstream: upstream::Config::read(&mut root),
+                upstream,
+                source: None,
             };
             root.finish();
             config

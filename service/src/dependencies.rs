@@ -14,6 +14,7 @@ use tonic::Status;
 use crate::api::{Reach, act};
 use crate::auth::Principal;
 use crate::capture::CaptureLog;
+use crate::live::Live;
 use crate::upstream::Registry;
 
 /// Who calls, as the authentication layer found it.
@@ -82,7 +83,7 @@ impl AdminSession {
 }
 
 /// The models. Given when the service is put together.
-impl Dependency for Registry {}
+impl Dependency for Live<Registry> {}
 
 /// The request log. Given when the service is put together.
 impl Dependency for CaptureLog {}

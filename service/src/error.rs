@@ -255,6 +255,16 @@ impl From<&Refusal> for Status {
     }
 }
 
+/// The server has as many calls as it may.
+pub(crate) fn overloaded() -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(OVERLOAD_PAUSE));
+    let message = "the server has as many calls as it can serve; try again soon";
+    let mut status = status(Code::ResourceExhausted, message, "OVERLOADED", details);
+    status.metadata_mut().insert("retry-after", OVERLOAD_PAUSE.as_secs().into());
+    status
+}
+
 impl From<&limit::Refusal> for Status {
     fn from(refusal: &limit::Refusal) -> Self {
         let mut details = ErrorDetails::new();

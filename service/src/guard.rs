@@ -6,6 +6,7 @@
 
 mod book;
 mod config;
+mod grpc;
 mod judge;
 mod rail;
 mod stream;
@@ -14,7 +15,7 @@ mod webhook;
 
 use std::sync::Arc;
 
-use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest};
+use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, CreateEmbeddingRequest, CreateEmbeddingResponse};
 use tonic::Status;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
@@ -25,6 +26,8 @@ use self::rail::{Action, Rail, What};
 pub(crate) use self::stream::Guarded;
 use crate::chat::{Answer, Caller, Chat};
 use crate::error::blocked;
+use crate::redact::Redactor;
+use crate::telemetry::event;
 
 /// The header that names the guardrails that have something to say about a call.
 pub(crate) const GUARDRAILS: &str = "sabir-guardrails";
@@ -96,6 +99,33 @@ impl Guard {
         Ok(Answer { headers, body: Guarded::new(body, watch, self.chat.clone(), asked) })
     }
 
+    /// Asks for the vectors of texts. What is taken out of them stays out: nothing could be put back into a vector.
+    ///
+    /// # Errors
+    /// As [`Chat::embed`]; what a guardrail refuses.
+    pub(crate) async fn embed(
+        &self,
+        caller: Caller,
+        mut request: Box<CreateEmbeddingRequest>,
+    ) -> Result<Answer<CreateEmbeddingResponse>, Status> {
+        let mut watch = Watch::default();
+        let rails: Vec<&Rail> = self.rails.iter().filter(|rail| rail.on_input && rail.is_for(&request.model)).collect();
+        for rail in rails {
+            let verdict = match &rail.what {
+                What::Words { finder, action, .. } => {
+                    let mut found = false;
+                    texts::of_input(&mut request, &mut |text| found |= watch.look(finder, *action, false, text));
+                    if found { rail.verdict(*action) } else { Verdict::Pass }
+                }
+                What::Judge(judge) => judge.judge(&self.chat, &caller, "input", &texts::told_of_input(&request)).await,
+            };
+            watch.heed(rail, verdict)?;
+        }
+        let mut answer = self.chat.embed(caller, request).await?;
+        note(&mut answer.headers, &watch.notes);
+        Ok(answer)
+    }
+
     /// Looks at a question, and takes out of it what has to be. `None` if no guardrail is for it.
     ///
     /// # Errors
@@ -120,10 +150,7 @@ impl Guard {
             let verdict = match &rail.what {
                 What::Words { finder, action, restores } => {
                     let mut found = false;
-                    texts::of_request(request, &mut |text| match action {
-                        Action::Mask => found |= watch.book.hide(finder, text, *restores),
-                        Action::Block | Action::Annotate => found |= !finder.find(text).is_empty(),
-                    });
+                    texts::of_request(request, &mut |text| found |= watch.look(finder, *action, *restores, text));
                     if found { rail.verdict(*action) } else { Verdict::Pass }
                 }
                 What::Judge(judge) => judge.judge(&self.chat, caller, "input", &texts::told_of_request(request)).await,
@@ -161,6 +188,14 @@ impl Guard {
 }
 
 impl Watch {
+    /// Looks at a text of a question and takes out of it what has to be; says whether anything was found.
+    fn look(&mut self, finder: &Redactor, action: Action, restores: bool, text: &mut String) -> bool {
+        match action {
+            Action::Mask => self.book.hide(finder, text, restores),
+            Action::Block | Action::Annotate => !finder.find(text).is_empty(),
+        }
+    }
+
     /// Does what a guardrail says.
     ///
     /// # Errors
@@ -171,7 +206,7 @@ impl Watch {
             Verdict::Note if self.notes.contains(&rail.name) => {}
             Verdict::Note => self.notes.push(Arc::clone(&rail.name)),
             Verdict::Block(why) => {
-                tracing::info!(guardrail = %rail.name, "a guardrail refuses a call");
+                tracing::info!(event = event::GUARDRAIL_REFUSED, guardrail = %rail.name, "a guardrail refuses a call");
                 return Err(blocked(&rail.name, &why));
             }
         }

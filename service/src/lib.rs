@@ -13,6 +13,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod pages;
+mod reload;
 mod retention;
 pub mod server;
 pub mod store;
@@ -29,8 +30,10 @@ mod dependencies;
 mod error;
 pub mod guard;
 mod limit;
+mod live;
 mod nearest;
 mod outgoing;
+mod overload;
 mod redact;
 mod structured;
 

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sabir::cli::{
-    Cli, Command, audit, budgets, chat, clients, keys, limits, migrate, models, openapi, prices, report, requests,
-    serve, teams, usage, users,
+    Cli, Command, audit, budgets, chat, clients, config, health, keys, limits, migrate, models, openapi, prices,
+    report, requests, serve, teams, usage, users,
 };
 
 /// Many small, short-lived allocations from many threads are what this program makes; this allocator is made for them.
@@ -15,6 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     report(match Cli::parse().command {
         Command::Serve(arguments) => serve::main(arguments),
+        Command::Health(arguments) => health::main(arguments),
+        Command::Config(arguments) => config::main(arguments),
         Command::Migrate(arguments) => migrate::main(arguments),
         Command::Chat(arguments) => chat::main(arguments),
         Command::Models(arguments) => models::main(arguments),

@@ -34,11 +34,23 @@ pub(crate) fn fetchable(url: &str) -> Result<Uri, String> {
     }
 }
 
+/// A client for gRPC, which is HTTP/2 from the first byte.
+///
+/// # Errors
+/// When the machine has no certificates to verify others by.
+pub(crate) fn grpc_client<B: Body<Data = Bytes> + Send>() -> Result<HttpsClient<B>, String> {
+    Ok(Client::builder(TokioExecutor::new()).http2_only(true).build(connector()?))
+}
+
 /// A client that keeps so many idle connections for each host.
 ///
 /// # Errors
 /// When the machine has no certificates to verify others by.
 pub(crate) fn https_client<B: Body<Data = Bytes> + Send>(idle: usize) -> Result<HttpsClient<B>, String> {
+    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(idle).build(connector()?))
+}
+
+fn connector() -> Result<HttpsConnector<HttpConnector>, String> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(PATIENCE));
@@ -48,10 +60,9 @@ pub(crate) fn https_client<B: Body<Data = Bytes> + Send>(idle: usize) -> Result<
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .with_native_roots()
         .map_err(|error| format!("nobody can be verified by https: {error}"))?;
-    let connector = HttpsConnectorBuilder::new()
+    Ok(HttpsConnectorBuilder::new()
         .with_tls_config(tls.with_no_client_auth())
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(idle).build(connector))
+        .wrap_connector(tcp))
 }

@@ -8,6 +8,8 @@ use sabir_store::{UsageSumStore, unix_micros};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::telemetry::event;
+
 /// How often it is done. Room is made months ahead, so that a database that is away for days does no harm.
 const EVERY: Duration = Duration::from_secs(3600);
 
@@ -45,8 +47,12 @@ async fn tend(store: &dyn UsageSumStore, keep_days: Option<u32>) {
     let keep_since = keep_days.map(|days| now.saturating_sub(i64::from(days) * DAY_MICROS));
     match store.tend_usage(now, keep_since).await {
         Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "old usage rows, or months of them, were removed"),
-        Err(error) => tracing::warn!(%error, "usage rows could not be tended; trying again in an hour"),
+        Ok(removed) => {
+            tracing::info!(event = event::USAGE_REMOVED, removed, "old usage rows, or months of them, were removed")
+        }
+        Err(error) => {
+            tracing::warn!(event = event::USAGE_UNTENDED, %error, "usage rows could not be tended; trying again in an hour")
+        }
     }
 }
 

@@ -4,13 +4,16 @@
 //! It serves any tower service and knows nothing of what that service does. A connection that a service has taken over
 //! (WebSocket) keeps its slot, and is otherwise no business of the loop any more: whoever took it ends it.
 
+pub(crate) mod admin;
 mod config;
 mod connection;
 mod first_bytes;
 mod probes;
 mod shutdown;
+mod tls;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +22,22 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 use tower::Service;
 
+use crate::telemetry::{OpenConnections, event};
+
+pub use admin::Config as AdminConfig;
 pub use config::Config;
 pub(crate) use connection::Peer;
+use connection::{Limits, WithPeer};
 pub(crate) use probes::{ProbesLayer, Readiness};
 pub use shutdown::Shutdown;
+use tls::Tls;
+pub use tls::TlsError;
 
 /// How many connections may wait in the kernel to be accepted. Linux caps it at `net.core.somaxconn`, 4096 by default.
 const BACKLOG: u32 = 4096;
@@ -45,8 +54,21 @@ pub enum ServeError {
         /// The address that was asked for.
         address: SocketAddr,
         /// What the system said.
+        source: io::Error,
+    },
+    /// The address for metrics cannot be listened on.
+    #[error(
+        "cannot listen on {address} for metrics: {source} (another address: admin.listen or SABIR_ADMIN__LISTEN; none: admin.enabled = false)"
+    )]
+    Admin {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
         source: std::io::Error,
     },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// How the server ended.
@@ -73,15 +95,17 @@ impl Ending {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    tls: Option<Tls>,
     address: SocketAddr,
     config: Config,
+    open: OpenConnections,
 }
 
 impl Server {
-    /// Opens the socket.
+    /// Opens the socket, on the runtime this is called in.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] if the address is taken or not ours.
+    /// [`ServeError::Listen`] if the address is taken or not ours; [`ServeError::Tls`] if the certificates cannot be used.
     pub fn bind(config: &Config) -> Result<Self, ServeError> {
         let listen = || {
             let socket = if config.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -93,7 +117,13 @@ impl Server {
             Ok((listener, address))
         };
         let (listener, address) = listen().map_err(|source| ServeError::Listen { address: config.listen, source })?;
-        Ok(Self { listener, address, config: config.clone() })
+        let tls = config.tls.clone().map(Tls::start).transpose()?;
+        Ok(Self { listener, tls, address, config: config.clone(), open: OpenConnections::default() })
+    }
+
+    /// The same, with its connections counted here.
+    pub(crate) fn counted_by(self, open: OpenConnections) -> Self {
+        Self { open, ..self }
     }
 
     /// The address that the socket listens on; the real port where port 0 was asked for.
@@ -111,7 +141,6 @@ impl Server {
     {
         let protocol = connection::protocol(&self.config);
         let slots = Arc::new(Semaphore::new(self.config.max_connections));
-        let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
 
         // A slot is taken before the connection, so that those too many wait in the kernel instead of in our memory.
@@ -119,11 +148,30 @@ impl Server {
             let Some((stream, peer)) = shutdown.unless_stopping(self.accept()).await else { break };
             // The semaphore is never closed.
             let Ok(slot) = slot else { break };
-            let service = connection::WithPeer::new(service.clone(), peer);
-            let served = connection::serve(&protocol, stream, slot, self.config.handshake_timeout, service);
-            let served = graceful.watch(served);
+            let slot = connection::Slot::new(slot, self.open.open());
+            let (protocol, service, shutdown) = (protocol.clone(), service.clone(), shutdown.clone());
+            let limits = Limits::new(&self.config, peer);
+            let tls = self.tls.clone();
             connections.spawn(async move {
-                if let Err(error) = served.await {
+                let served = match tls {
+                    None => {
+                        let service = WithPeer::new(service, Peer { address: peer, names: None });
+                        connection::serve(&protocol, stream, slot, limits, shutdown, service).await
+                    }
+                    Some(tls) => {
+                        let Some(agreed) = shutdown.unless_stopping(agree(&tls, stream, limits.handshake)).await else {
+                            return;
+                        };
+                        match agreed {
+                            Ok((stream, names)) => {
+                                let service = WithPeer::new(service, Peer { address: peer, names });
+                                connection::serve(&protocol, stream, slot, limits, shutdown, service).await
+                            }
+                            Err(error) => Err(error.into()),
+                        }
+                    }
+                };
+                if let Err(error) = served {
                     // A client that goes away mid-call is everyday life; the call's own record tells what it meant.
                     tracing::debug!(%error, "connection ended");
                 }
@@ -132,14 +180,13 @@ impl Server {
         }
 
         drop(self.listener);
+        let all = async { while connections.join_next().await.is_some() {} };
         let drained = tokio::select! {
-            () = graceful.shutdown() => true,
+            () = all => true,
             () = tokio::time::sleep(self.config.drain_timeout) => false,
             () = shutdown.cutting() => false,
         };
         if drained {
-            // Every connection is closed; their tasks have only to return.
-            while connections.join_next().await.is_some() {}
             return Ending::Drained;
         }
         while connections.try_join_next().is_some() {}
@@ -150,7 +197,7 @@ impl Server {
     }
 
     /// The next connection. Errors are the system's or the client's, and never end the loop.
-    async fn accept(&self) -> (TcpStream, Peer) {
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
@@ -158,15 +205,27 @@ impl Server {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    return (stream, Peer(address));
+                    return (stream, address);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    tracing::warn!(event = event::ACCEPT_FAILED, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
+}
+
+/// Agrees with a client on keys, in time.
+async fn agree(
+    tls: &Tls,
+    stream: TcpStream,
+    limit: Duration,
+) -> io::Result<(TlsStream<TcpStream>, Option<Arc<[String]>>)> {
+    let agreed = tokio::time::timeout(limit, tls.accept(stream)).await;
+    let stream = agreed.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))??;
+    let names = tls::names(&stream);
+    Ok((stream, Some(names.into()).filter(|names: &Arc<[String]>| !names.is_empty())))
 }
 
 #[cfg(test)]

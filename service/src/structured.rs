@@ -5,6 +5,7 @@
 //! as any caller does, so that every question to a model has its own usage row.
 
 mod complete;
+mod fields;
 mod problem;
 mod repair;
 mod schema;
@@ -16,6 +17,7 @@ use sabir_proto::v1::response_format::{Format, JsonSchema};
 use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, ResponseFormat};
 use tonic::Status;
 
+pub(crate) use self::fields::Fields;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::repair::repair;
 pub(crate) use self::schema::{Checked, Schema, Schemas};
@@ -50,6 +52,11 @@ impl Structured {
     /// Has these calls made.
     pub(crate) fn new(guard: Guard, schemas: Schemas) -> Self {
         Self { guard, schemas }
+    }
+
+    /// The calls behind guardrails, whatever their answers look like.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// The calls as they are, without guardrails.

@@ -26,6 +26,7 @@ pub(crate) use route::{InFlight, Plan, random};
 
 use crate::chat::Caller;
 use crate::nearest::nearest;
+use crate::telemetry::event;
 
 /// How many names a message about an unknown model offers.
 const OFFERED: usize = 3;
@@ -43,6 +44,8 @@ pub(crate) struct Target {
     pub(crate) upstream: Arc<dyn Upstream>,
     /// How it has done of late, if it is one of several that a route chooses among.
     pub(crate) health: Option<Arc<Health>>,
+    /// The host and port it is asked at, if it is asked over a network.
+    pub(crate) address: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Target {
@@ -82,13 +85,21 @@ pub(crate) struct Provider {
     origin: String,
     /// Whether its list names every model that it has. Hosted providers know more names than they list.
     closed: bool,
+    /// The host and port it is asked at.
+    address: Option<Arc<str>>,
     listing: Listing,
 }
 
 impl Provider {
     /// A provider whose list may leave names out.
     pub(crate) fn open(name: &str, upstream: Arc<dyn Upstream>, origin: impl Into<String>) -> Self {
-        Self { name: Arc::from(name), upstream, origin: origin.into(), closed: false, listing: Listing::default() }
+        let (name, origin, listing) = (Arc::from(name), origin.into(), Listing::default());
+        Self { name, upstream, origin, closed: false, address: None, listing }
+    }
+
+    /// The same provider, asked at this host and port.
+    pub(crate) fn at(self, address: &str) -> Self {
+        Self { address: Some(Arc::from(address)), ..self }
     }
 
     /// A provider whose list is complete.
@@ -109,6 +120,7 @@ impl Provider {
             full_name: format!("{}/{model}", self.name),
             upstream: Arc::clone(&self.upstream),
             health: None,
+            address: self.address.clone(),
         }
     }
 }
@@ -119,6 +131,9 @@ impl fmt::Debug for Provider {
     }
 }
 
+/// How targets have done of late, by their full names.
+type Healths = BTreeMap<String, Arc<Health>>;
+
 /// All models that can be asked.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -126,6 +141,7 @@ pub(crate) struct Registry {
     providers: Vec<Arc<Provider>>,
     aliases: BTreeMap<String, ModelName>,
     routes: BTreeMap<String, Route>,
+    healths: Healths,
     default: Option<Arc<Provider>>,
     /// How many attempts a call has whose name stands for one model.
     attempts: usize,
@@ -133,19 +149,33 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// A registry of these providers. Names without a provider go to `default`, if there is one of that name.
+    #[cfg(test)]
     pub(crate) fn new(providers: Vec<Provider>, aliases: BTreeMap<String, ModelName>, default: Option<&str>) -> Self {
-        let providers: Vec<Arc<Provider>> = providers.into_iter().map(Arc::new).collect();
+        Self::of(providers.into_iter().map(Arc::new).collect(), aliases, default)
+    }
+
+    /// A registry of these providers, which others may have too. Names without a provider go to `default`, if there is one of
+    /// that name.
+    fn of(providers: Vec<Arc<Provider>>, aliases: BTreeMap<String, ModelName>, default: Option<&str>) -> Self {
         let default = providers.iter().find(|provider| Some(&*provider.name) == default).cloned();
-        Self { providers, aliases, routes: BTreeMap::new(), default, attempts: 1 }
+        Self { providers, aliases, routes: BTreeMap::new(), healths: Healths::new(), default, attempts: 1 }
     }
 
     /// The same registry with these routes, whose models it must know.
-    pub(crate) fn with_routes(mut self, routes: &RoutesConfig) -> Self {
-        let mut healths: BTreeMap<String, Arc<Health>> = BTreeMap::new();
+    #[cfg(test)]
+    pub(crate) fn with_routes(self, routes: &RoutesConfig) -> Self {
+        self.with_routes_and(routes, &Healths::new())
+    }
+
+    /// The same, where this is known already of how targets have done of late.
+    fn with_routes_and(mut self, routes: &RoutesConfig, known: &Healths) -> Self {
+        let mut healths = Healths::new();
         let mut weighted = |targets: &[(ModelName, f64)]| -> Vec<Weighted> {
             let found = targets.iter().filter_map(|(name, weight)| {
                 let target = self.at_provider(&name.provider, &name.model)?;
-                let health = healths.entry(target.full_name.clone()).or_insert_with(|| Health::new(&target.full_name));
+                let health = healths.entry(target.full_name.clone()).or_insert_with(|| {
+                    known.get(&target.full_name).cloned().unwrap_or_else(|| Health::new(&target.full_name))
+                });
                 let health = Arc::clone(health);
                 Some(Weighted {
                     target: Target { health: Some(Arc::clone(&health)), ..target },
@@ -165,6 +195,7 @@ impl Registry {
             made.insert(name.clone(), Route::new(targets, rules.collect(), config.policy.clone()));
         }
         self.routes = made;
+        self.healths = healths;
         self
     }
 
@@ -174,9 +205,39 @@ impl Registry {
         self
     }
 
+    /// The models in this process.
+    fn local(&self) -> Option<Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.closed).cloned()
+    }
+
+    /// How the targets of routes have done of late.
+    fn healths(&self) -> &Healths {
+        &self.healths
+    }
+
     /// Whether any route looks at the headers of calls.
     pub(crate) fn reads_headers(&self) -> bool {
         self.routes.values().any(Route::reads_headers)
+    }
+
+    /// The targets of routes, and whether each is left alone for now.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = (&str, bool)> {
+        let mut targets = BTreeMap::new();
+        for target in self.routes.values().flat_map(Route::targets) {
+            if let Some(health) = &target.health {
+                targets.insert(target.full_name.as_str(), health.is_open());
+            }
+        }
+        targets.into_iter()
+    }
+
+    /// Whether somebody has configured this target, or its provider lists it: whether its name is more than what a
+    /// caller wrote.
+    pub(crate) fn knows(&self, target: &Target) -> bool {
+        let named = |name: &ModelName| name.provider == *target.provider && name.model == target.model;
+        target.health.is_some()
+            || self.aliases.values().any(named)
+            || self.provider(&target.provider).is_some_and(|provider| provider.lists(&target.model) == Some(true))
     }
 
     /// Where a call of this caller goes, with what it falls back to.
@@ -254,7 +315,10 @@ impl Registry {
     /// Asks every provider for its list, in the background, and logs what comes.
     pub(crate) fn start_listing(&self) {
         for provider in &self.providers {
-            tracing::info!(provider = %provider.name, from = %provider.origin, "provider found");
+            tracing::info!(
+                event = event::PROVIDER_FOUND, provider = %provider.name, from = %provider.origin,
+                "provider found"
+            );
         }
         catalogue::refresh_all(&self.providers);
     }

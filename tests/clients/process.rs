@@ -83,6 +83,14 @@ impl Client {
             .env("PYTHONUTF8", "1")
     }
 
+    /// A script of `tests/helm`, which judges the chart, the image and what belongs to them.
+    pub(crate) fn helm(script: &str) -> Self {
+        Self::new(script, &installed("helm/python/bin/python"))
+            .arg(root().join("tests/helm").join(script))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUTF8", "1")
+    }
+
     /// A program for Node that a test made.
     pub(crate) fn node_program(path: &Path) -> Self {
         Self::new(&path.display().to_string(), Path::new("node")).arg(path)

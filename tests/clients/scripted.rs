@@ -119,13 +119,14 @@ async fn a_script_whose_claims_do_not_hold_fails() {
 /// What an upstream can speak: the vendor whose row says so, and where in the scripted upstream it is.
 type Dialect = (&'static str, fn(&Upstream) -> String);
 
-const DIALECTS: [Dialect; 6] = [
+const DIALECTS: [Dialect; 7] = [
     ("openai", Upstream::base_url),
     ("responses", Upstream::base_url),
     ("anthropic", Upstream::host_url),
     ("gemini", Upstream::host_url),
     ("ollama", Upstream::host_url),
     ("cohere", Upstream::host_url),
+    ("bedrock", Upstream::host_url),
 ];
 
 /// A server for each, with the same models behind it.
@@ -168,4 +169,14 @@ async fn anthropics_sdks_are_served_whatever_the_upstream_speaks() {
         Client::python("anthropic_sdk.py").env("BASE_URL", &base_url).succeeds().await;
         Client::node("anthropic_sdk.mjs").env("BASE_URL", &base_url).succeeds().await;
     }
+}
+
+#[tokio::test]
+async fn langchain_is_served_by_a_model_that_speaks_another_protocol() {
+    let upstream = Upstream::start();
+    script_models(&upstream);
+    let config = Server::config_for(&upstream.host_url()).replace("\"openai\"", "\"anthropic\"");
+    let server = Server::start(&config).await;
+    let base_url = format!("http://{}/v1", server.address());
+    Client::python("langchain_sdk.py").env("BASE_URL", &base_url).succeeds().await;
 }

@@ -24,6 +24,8 @@ pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
+    /// Whether it speaks TLS alone.
+    encrypted: bool,
     /// Its database, unless that is a file in its folder.
     postgres: Option<Database>,
     store: OnceCell<Box<dyn Store>>,
@@ -65,7 +67,8 @@ impl Server {
         let address = free_address();
         let child = command(folder.path(), address).envs(variables.iter().copied()).spawn().unwrap();
         let secrets = Mutex::new(Secrets::of(config, variables));
-        let mut server = Self { child, address, folder, postgres: None, store: OnceCell::new(), secrets };
+        let encrypted = config.contains("[server.tls]");
+        let mut server = Self { child, address, folder, encrypted, postgres: None, store: OnceCell::new(), secrets };
         server.wait_until_ready().await;
         server
     }
@@ -88,6 +91,11 @@ impl Server {
     /// Has it held against the server if this is in its log: what a test was given or sends besides the configuration.
     pub(crate) fn keep_secret(&self, secret: &str) {
         self.secrets.lock().unwrap().add(secret);
+    }
+
+    /// Its configuration file.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.folder.path().join("sabir.toml")
     }
 
     /// The file it logs to.
@@ -120,7 +128,12 @@ impl Server {
 
     /// Asks it to stop, as an operator or Kubernetes does.
     pub(crate) fn ask_to_stop(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.process_id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.process_id().to_string()]).status().unwrap();
         assert!(killed.success());
     }
 
@@ -164,8 +177,9 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the server ended at its start: {status}");
             }
-            // Before it listens, the connection is refused.
-            if TcpStream::connect(self.address).is_ok() && http::get(self.address, "/readyz").await.0 == 200 {
+            // Before it listens, the connection is refused. It listens when all else is done.
+            let listens = TcpStream::connect(self.address).is_ok();
+            if listens && (self.encrypted || http::get(self.address, "/readyz").await.0 == 200) {
                 return;
             }
             assert!(Instant::now() < deadline, "the server was not ready within {PATIENCE:?}");
@@ -206,6 +220,7 @@ fn command(folder: &Path, address: SocketAddr) -> Command {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("SABIR_LISTEN", address.to_string())
+        .env("SABIR_ADMIN__ENABLED", "false")
         .env("DATABASE_URL", format!("sqlite:{}", folder.join("sabir.db").display()))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())

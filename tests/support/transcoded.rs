@@ -57,6 +57,7 @@ where
         body_limit: 32 << 20,
         bodies_limit: 512 << 20,
         max_streams: 65_536,
+        max_calls: 10_000,
         body_timeout: Duration::from_secs(30),
         stream_keep_alive: Duration::from_secs(15),
         max_connections: 1000,
@@ -64,6 +65,8 @@ where
         header_timeout: Duration::from_secs(75),
         request_timeout: None,
         drain_timeout: Duration::from_secs(1),
+        max_connection_age: None,
+        tls: None,
         cors_origins: Origins::Loopback,
     };
     let server = server::Server::bind(&config).unwrap();

@@ -22,7 +22,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -162,6 +162,7 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<ReplyBody
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     match (&head.method, head.uri.path()) {
         (&Method::POST, "/v1/chat/completions") => chat(state, head, body, None).await,
+        (&Method::POST, "/v1/embeddings") => embeddings(state, head, body),
         (method, path) if let Some(dialect) = dialect::of(method, path) => chat(state, head, body, Some(dialect)).await,
         (&Method::GET, "/v1/models") => models(state).into_response(None),
         _ => Reply::error(404, "invalid_request_error", None, "Unknown request URL").into_response(None),
@@ -200,6 +201,36 @@ async fn chat(
         Some(delay) => tokio::time::sleep(delay).await,
         None => std::future::pending().await,
     }
+    reply.into_response(Some(open))
+}
+
+/// A vector for each text: its length in bytes, and 1. In the form of
+/// <https://platform.openai.com/docs/api-reference/embeddings/object>.
+fn embeddings(state: &State, head: http::request::Parts, body: Bytes) -> Response<ReplyBody> {
+    let (record, open) = Record::open(head, body);
+    let asked = record.json();
+    state.records.send_modify(|records| records.push(record));
+    // One text, several, one list of tokens, or several.
+    let inputs = match &asked["input"] {
+        Value::Array(inputs) if inputs.iter().any(|input| input.is_string() || input.is_array()) => inputs.clone(),
+        Value::Null => Vec::new(),
+        one => vec![one.clone()],
+    };
+    let reply = match asked["model"].as_str() {
+        Some(model) if !inputs.is_empty() => {
+            let length = |input: &Value| input.as_str().map_or_else(|| input.as_array().map_or(0, Vec::len), str::len);
+            let lengths: Vec<_> = inputs.iter().map(length).collect();
+            let data: Vec<_> = lengths
+                .iter()
+                .enumerate()
+                .map(|(index, length)| json!({"object": "embedding", "index": index, "embedding": [length, 1]}))
+                .collect();
+            let tokens = lengths.iter().sum::<usize>() / 4;
+            let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
+            Reply::json(200, &json!({"object": "list", "model": model, "data": data, "usage": usage}))
+        }
+        _ => Reply::error(400, "invalid_request_error", None, "you must provide 'model' and 'input'"),
+    };
     reply.into_response(Some(open))
 }
 

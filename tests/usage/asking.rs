@@ -6,7 +6,8 @@ use sabir_proto::google::api::HttpBody;
 use sabir_proto::v1::query_usage_request::Dimension;
 use sabir_proto::v1::usage_client::UsageClient;
 use sabir_proto::v1::{
-    ListUsageRecordsRequest, ListUsageRecordsResponse, QueryUsageRequest, QueryUsageResponse, UsageRecord, UsageSum,
+    ListUsageRecordsRequest, ListUsageRecordsResponse, QueryUsageRequest, QueryUsageResponse, UsageAttempt,
+    UsageRecord, UsageSum,
 };
 use sabir_store::{Operation, Outcome, TokenSource, UsageRow};
 use serde_json::Value;
@@ -167,6 +168,7 @@ pub(super) fn row(seconds_ago: i64, model: &str) -> UsageRow {
         token_source: TokenSource::Reported,
         cost_nanos: 1_000,
         price_version: None,
+        attempts: Vec::new(),
     }
 }
 
@@ -246,6 +248,16 @@ fn sum(object: &Value) -> UsageSum {
     }
 }
 
+fn attempt(object: &Value) -> UsageAttempt {
+    UsageAttempt {
+        number: count(object, "number"),
+        model: text(object, "model"),
+        outcome: text(object, "outcome"),
+        after_micros: figure(object, "after_micros"),
+        latency_micros: figure(object, "latency_micros"),
+    }
+}
+
 fn record(object: &Value) -> UsageRecord {
     UsageRecord {
         id: text(object, "id"),
@@ -270,5 +282,6 @@ fn record(object: &Value) -> UsageRecord {
         token_source: text(object, "token_source"),
         cost_nanos: figure(object, "cost_nanos"),
         price_version: object["price_version"].as_i64(),
+        attempts: object["attempts"].as_array().into_iter().flatten().map(attempt).collect(),
     }
 }

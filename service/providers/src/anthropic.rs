@@ -9,7 +9,7 @@ mod models;
 mod request;
 mod response;
 mod stream;
-mod thinking;
+pub(crate) mod thinking;
 mod tools;
 mod usage;
 
@@ -22,6 +22,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use sabir_proto::v1::ChatCompletion;
 use transcode::json::{MessageId, Plans};
 
+pub(crate) use self::response::FORMAT;
 use self::stream::EventDecoder;
 use crate::dialect::Dialect;
 use crate::error::{SetupError, UpstreamError};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use transcode::json::Plans;
 
 use crate::anthropic;
+use crate::bedrock;
 use crate::cohere;
 use crate::endpoint::Endpoint;
 use crate::error::SetupError;
@@ -27,6 +28,7 @@ pub static DIALECTS: &[&Dialect] = &[
     &gemini::VERTEX,
     &ollama::DIALECT,
     &cohere::DIALECT,
+    &bedrock::DIALECT,
 ];
 
 /// A wire protocol.

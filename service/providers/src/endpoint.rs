@@ -1,10 +1,14 @@
 //! Where an upstream is and how it is asked in: base URL, key, fixed headers. Computed once, used by every call.
 
+use std::sync::Arc;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
 use crate::credentials::{Authentication, Secret};
 use crate::error::SetupError;
+use crate::signer::Signer;
+use crate::sigv4::SigV4;
 use crate::vendors::Vendor;
 
 /// The length, in bytes, from which a key is taken for a secret when it turns up in a text.
@@ -21,6 +25,7 @@ pub struct Endpoint {
     query: Option<String>,
     headers: HeaderMap,
     key: Option<Secret>,
+    signature: Option<SigV4>,
 }
 
 impl Endpoint {
@@ -58,6 +63,7 @@ impl Endpoint {
             query: path.and_then(PathAndQuery::query).map(str::to_owned),
             headers,
             key,
+            signature: None,
         })
     }
 
@@ -81,6 +87,26 @@ impl Endpoint {
         self
     }
 
+    /// The same endpoint with a signature on every request in place of a key.
+    #[must_use]
+    pub fn signed_by(mut self, signature: SigV4) -> Self {
+        self.signature = Some(signature);
+        self
+    }
+
+    /// The same endpoint at another host of the vendor's, as `host` names it; the port stays.
+    ///
+    /// # Errors
+    /// A name that no host can have.
+    pub(crate) fn at_host(mut self, host: &str) -> Result<Self, SetupError> {
+        let authority = match self.authority.port() {
+            Some(port) => Authority::try_from(format!("{host}:{port}")),
+            None => Authority::try_from(host),
+        };
+        self.authority = authority.map_err(|_| SetupError::BaseUrl("it names no host"))?;
+        Ok(self)
+    }
+
     /// The same endpoint without the end of its path, if that is what its path ends in.
     #[must_use]
     pub(crate) fn without_suffix(mut self, suffix: &str) -> Self {
@@ -98,6 +124,16 @@ impl Endpoint {
     /// Whether calls go over TLS.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
+    }
+
+    /// The host alone, for those that are told apart by it.
+    pub(crate) fn host(&self) -> &str {
+        self.authority.host()
+    }
+
+    /// What shows credentials in each request, if a fixed header does not.
+    pub(crate) fn signer(&self) -> Option<Arc<dyn Signer>> {
+        Some(Arc::new(self.signature.clone()?))
     }
 
     /// The fixed headers, credentials among them.
@@ -123,11 +159,12 @@ impl Endpoint {
     /// Removes the key from a text that comes from outside. Some servers quote a key they do not accept. A key too
     /// short to be one, such as the `none` that a server without keys is given, stays: it is an ordinary word.
     pub(crate) fn redact(&self, text: &mut String) {
-        let key = self.key.as_ref().map(Secret::expose).filter(|key| key.len() >= SHORTEST_REAL_KEY);
-        if let Some(key) = key
-            && text.contains(key)
-        {
-            *text = text.replace(key, "[redacted]");
+        let token = self.signature.as_ref().and_then(SigV4::session_token);
+        let secrets = [self.key.as_ref(), token].into_iter().flatten().map(Secret::expose);
+        for secret in secrets.filter(|secret| secret.len() >= SHORTEST_REAL_KEY) {
+            if text.contains(secret) {
+                *text = text.replace(secret, "[redacted]");
+            }
         }
     }
 }

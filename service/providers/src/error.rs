@@ -38,6 +38,28 @@ pub enum UpstreamErrorKind {
     Internal,
 }
 
+impl UpstreamErrorKind {
+    /// Its name in records: `rate_limited`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Authentication => "authentication",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotFound => "not_found",
+            Self::RateLimited => "rate_limited",
+            Self::ContextLength => "context_length",
+            Self::ContentFilter => "content_filter",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Truncated => "truncated",
+            Self::TooLarge => "too_large",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Why an upstream call failed.
 ///
 /// The message is meant for the caller. It never holds credentials: neither our key nor user information of a URL.
@@ -85,6 +107,9 @@ pub enum SetupError {
     /// The vendor has no fixed address, and none was given.
     #[error("no base URL is given, and the vendor has no fixed one")]
     NoBaseUrl,
+    /// The vendor has an address for each region, and no region was given.
+    #[error("no region is given: set region, or AWS_REGION in the environment")]
+    NoRegion,
     /// The base URL is not an absolute URL that can be called.
     #[error("the base URL is not valid: {0}")]
     BaseUrl(&'static str),

@@ -7,6 +7,7 @@
 //! | `<case>.chat.json`, our request; with `"stream": true` for a stream | `<case>.request.txt`: what the upstream gets, or the refusal |
 //! | `<case>.response.json`, the upstream's answer | `<case>.completion.json` |
 //! | `<case>.stream.sse`, `.ndjson` or `.bin`, the upstream's bytes | `<case>.chunks.jsonl`, a chunk a line, at last how the stream ended |
+//! | `<case>.stream.events.jsonl`, the events of a binary stream, one a line | the same |
 //! | `<case>.embed.json`, our request | `<case>.request.txt` |
 //! | `<case>.vectors.json`, the upstream's answer | `<case>.embeddings.json` |
 //!
@@ -23,6 +24,7 @@ use prost::Message;
 use sabir_proto::v1::{ChatCompletionChunk, CreateChatCompletionRequest, CreateEmbeddingRequest};
 use transcode::json::{Mode, Plans};
 
+use crate::bedrock;
 use crate::error::UpstreamError;
 use crate::protocol::{Protocol, StreamDecoder, WireRequest, Worded};
 use crate::upstream::{ChatCall, EmbedCall, OnUnsupported, Origin};
@@ -56,6 +58,7 @@ pub(crate) fn call(json: &str, on_unsupported: OnUnsupported) -> ChatCall {
         deadline: None,
         on_unsupported,
         origin: Origin::ChatCompletions,
+        trace: None,
     }
 }
 
@@ -131,6 +134,7 @@ pub(crate) fn check(folder: &str, protocol: &impl Protocol) {
                     request: Box::new(request),
                     deadline: None,
                     on_unsupported,
+                    trace: None,
                 };
                 let made = match protocol.embed_request(call) {
                     Ok(worded) => words(&worded.request, &worded.dropped.join(", ")),
@@ -153,8 +157,8 @@ pub(crate) fn check(folder: &str, protocol: &impl Protocol) {
                 };
                 goldens.compare(&format!("{case}.embeddings.json"), &made);
             }
-            "stream.sse" | "stream.ndjson" | "stream.bin" => {
-                let bytes = fs::read(goldens.folder.join(name)).unwrap();
+            "stream.sse" | "stream.ndjson" | "stream.bin" | "stream.events.jsonl" => {
+                let bytes = bytes(&goldens.folder.join(name));
                 let decoder = || protocol.stream_decoder(goldens.reading(case, protocol));
                 let (chunks, end) = decode(decoder(), [&bytes[..]]);
                 replay(name, &bytes, &(chunks.clone(), end.clone()), decoder);
@@ -174,6 +178,13 @@ pub(crate) fn check(folder: &str, protocol: &impl Protocol) {
         .filter(|name| !goldens.made.contains(*name))
         .collect();
     assert!(stale.is_empty(), "nothing makes {stale:?}");
+}
+
+/// The bytes of a golden file, or those that it stands for.
+pub(crate) fn bytes(path: &Path) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let is_binary = path.to_str().is_some_and(|name| name.ends_with(".stream.events.jsonl"));
+    if is_binary { bedrock::encode(std::str::from_utf8(&bytes).unwrap()) } else { bytes }
 }
 
 /// The chunks of a stream, and how it ended.

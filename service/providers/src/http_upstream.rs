@@ -24,7 +24,7 @@ use crate::error::{SetupError, UpstreamError, UpstreamErrorKind};
 use crate::protocol::{Protocol, WireRequest, Worded};
 use crate::signer::Signer;
 use crate::transport::{self, Outgoing, Transport, Watchdog};
-use crate::upstream::{ChatCall, ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, Upstream};
+use crate::upstream::{ChatCall, ChatFuture, ChunkStream, EmbedCall, ModelInfo, Reply, TraceHeaders, Upstream};
 
 /// How much of an error's body is read, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -54,12 +54,13 @@ impl<P> Clone for HttpUpstream<P> {
 }
 
 impl<P: Protocol> HttpUpstream<P> {
-    /// Puts the three together. No connection is opened.
+    /// Puts the three together, with the endpoint's own signer if it has one. No connection is opened.
     ///
     /// # Errors
     /// A base URL to which the protocol's paths cannot be appended.
     pub fn new(protocol: P, endpoint: Endpoint, transport: Transport) -> Result<Self, SetupError> {
-        Self::signed(protocol, endpoint, transport, None)
+        let signer = endpoint.signer();
+        Self::signed(protocol, endpoint, transport, signer)
     }
 
     /// The same with a signer, which sees every request before it is sent.
@@ -109,23 +110,23 @@ impl<P: Protocol> Upstream for HttpUpstream<P> {
 }
 
 impl<P: Protocol> Inner<P> {
-    async fn chat(&self, call: ChatCall) -> Result<Reply<ChatCompletion>, UpstreamError> {
-        let deadline = call.deadline;
+    async fn chat(&self, mut call: ChatCall) -> Result<Reply<ChatCompletion>, UpstreamError> {
+        let (deadline, trace) = (call.deadline, call.trace.take());
         let Worded { request, reading, dropped } = self.protocol.chat_request(call, false)?;
-        let body = self.ask(request, deadline).await?;
+        let body = self.ask(request, trace, deadline).await?;
         Ok(Reply { body: self.protocol.read_completion(reading, &body)?, dropped })
     }
 
     async fn models(&self) -> Result<Vec<ModelInfo>, UpstreamError> {
-        let body = self.ask(self.protocol.models_request(), None).await?;
+        let body = self.ask(self.protocol.models_request(), None, None).await?;
         self.protocol.read_models(&body)
     }
 
-    async fn stream_chat(self: &Arc<Self>, call: ChatCall) -> Result<Reply<ChunkStream>, UpstreamError> {
-        let deadline = call.deadline;
+    async fn stream_chat(self: &Arc<Self>, mut call: ChatCall) -> Result<Reply<ChunkStream>, UpstreamError> {
+        let (deadline, trace) = (call.deadline, call.trace.take());
         let Worded { request, reading, dropped } = self.protocol.chat_request(call, true)?;
         let mut watchdog = pin!(self.watchdog(deadline)?);
-        let answer = self.send(request, watchdog.as_mut()).await?;
+        let answer = self.send(request, trace, watchdog.as_mut()).await?;
         // Servers that do not say what they answer with are taken to have understood the question.
         if let Some(media_type) = media_type(answer.headers()).filter(|given| given != self.protocol.stream_type()) {
             return Err(self.no_stream(reading, &media_type, answer, watchdog).await);
@@ -140,9 +141,14 @@ impl<P: Protocol> Inner<P> {
     }
 
     /// Sends a request and reads the whole answer.
-    async fn ask(&self, request: WireRequest, deadline: Option<Instant>) -> Result<Bytes, UpstreamError> {
+    async fn ask(
+        &self,
+        request: WireRequest,
+        trace: Option<TraceHeaders>,
+        deadline: Option<Instant>,
+    ) -> Result<Bytes, UpstreamError> {
         let mut watchdog = pin!(self.watchdog(deadline)?);
-        let answer = self.send(request, watchdog.as_mut()).await?;
+        let answer = self.send(request, trace, watchdog.as_mut()).await?;
         let config = self.transport.config();
         watchdog.as_mut().expect_within(config.idle_timeout);
         transport::read_whole(answer.into_body(), config.max_body_bytes, watchdog).await
@@ -152,11 +158,12 @@ impl<P: Protocol> Inner<P> {
     async fn send(
         &self,
         request: WireRequest,
+        trace: Option<TraceHeaders>,
         mut watchdog: Pin<&mut Watchdog>,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let mut outgoing = self.outgoing(request)?;
+        let mut outgoing = Outgoing { trace, ..self.outgoing(request)? };
         if let Some(signer) = &self.signer {
-            let Outgoing { method, uri, headers, body } = &mut outgoing;
+            let Outgoing { method, uri, headers, body, .. } = &mut outgoing;
             signer.sign(&self.transport, method, uri, headers.to_mut(), body).await?;
         }
         let answer = self.transport.send(&outgoing, watchdog.as_mut()).await?;
@@ -183,7 +190,7 @@ impl<P: Protocol> Inner<P> {
         if !request.headers.is_empty() {
             headers.to_mut().extend(request.headers);
         }
-        Ok(Outgoing { method: request.method, uri, headers, body: request.body })
+        Ok(Outgoing { method: request.method, uri, headers, body: request.body, trace: None })
     }
 
     /// Watches a call from now on, unless its time is already up.

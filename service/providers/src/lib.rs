@@ -10,6 +10,7 @@ mod upstream;
 
 // Protocols: bytes in, messages out.
 mod anthropic;
+mod bedrock;
 mod cohere;
 mod data_url;
 mod dialect;
@@ -26,10 +27,14 @@ mod tool_choice;
 mod vectors;
 mod verbatim;
 
+// Around any of them.
+mod schemas;
+
 // Vendors: where they are and how they are asked in.
 mod credentials;
 mod endpoint;
 mod signer;
+mod sigv4;
 pub mod vendors;
 
 // Sending.
@@ -56,9 +61,12 @@ pub use error::{SetupError, UpstreamError, UpstreamErrorKind};
 pub use http_upstream::HttpUpstream;
 pub use openai::OpenAi;
 pub use protocol::{Protocol, StreamDecoder, WireRequest, Worded};
+pub use schemas::Schemas;
 pub use signer::Signer;
+pub use sigv4::{AwsKeys, SigV4};
 pub use transport::{Transport, TransportConfig};
 pub use upstream::{
-    ChatCall, ChatFuture, ChunkStream, Dropped, EmbedCall, ModelInfo, OnUnsupported, Origin, Reply, Upstream,
+    ChatCall, ChatFuture, ChunkStream, Dropped, EmbedCall, ModelInfo, OnUnsupported, Origin, Reply, TraceHeaders,
+    Upstream,
 };
 pub use vendors::{Discovered, VENDORS, Vendor, discover, vendor};

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::anthropic::Anthropic;
+use crate::bedrock::Bedrock;
 use crate::cohere::Cohere;
 use crate::gemini::Gemini;
 use crate::golden::{PLANS, asked};
@@ -101,6 +102,7 @@ fn protocols() -> Vec<(&'static str, &'static str, Asking)> {
         ("vertex", "gemini-3-flash-preview", asking(Gemini::VERTEX)),
         ("ollama", "m", asking(Ollama)),
         ("cohere", "command-a-reasoning-08-2025", asking(Cohere)),
+        ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", asking(Bedrock)),
     ]
 }
 

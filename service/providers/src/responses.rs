@@ -5,11 +5,14 @@
 //! travels sealed. Source: <https://platform.openai.com/docs/api-reference/responses>.
 
 mod error;
+mod essence;
 mod form;
+mod include;
 mod items;
 mod models;
 mod request;
 mod response;
+mod search;
 mod stream;
 mod tools;
 
@@ -19,15 +22,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use sabir_proto::v1::ChatCompletion;
+use sabir_proto::v1::{ChatCompletion, CreateEmbeddingResponse};
 use transcode::json::{MessageId, Plans};
 
 use self::stream::EventDecoder;
 use crate::dialect::Dialect;
 use crate::error::{SetupError, UpstreamError};
 use crate::http_upstream::HttpUpstream;
+use crate::openai::{OpenAi, Quirks};
 use crate::protocol::{Protocol, WireRequest, Worded};
-use crate::upstream::{ChatCall, ModelInfo};
+use crate::upstream::{ChatCall, EmbedCall, ModelInfo};
 
 /// The protocol as a line of the list of protocols.
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -48,12 +52,15 @@ const FORMAT: &str = "openai-responses-v1";
 const ITEMS: &str = "output_items";
 
 const RESPONSES_PATH: &str = "/responses";
+const EMBED_PATH: &str = "/embeddings";
 const MODELS_PATH: &str = "/models";
 
 /// OpenAI's Responses protocol.
 #[derive(Clone)]
 pub(crate) struct Responses {
     schema: Schema,
+    /// The vendor's other protocol, which has the vectors of both.
+    other: OpenAi,
 }
 
 /// The messages that the protocol is made of, and how they look as JSON.
@@ -72,6 +79,7 @@ impl Responses {
     /// # Errors
     /// Plans that lack one of the messages.
     pub(crate) fn new(plans: Arc<Plans>) -> Result<Self, SetupError> {
+        let other = OpenAi::new(Arc::clone(&plans), Quirks::NONE)?;
         let message = |name: &'static str| plans.message(name).ok_or(SetupError::Message(name));
         let schema = Schema {
             request: message("sabir.v1.CreateResponseRequest")?,
@@ -80,7 +88,7 @@ impl Responses {
             item: message("sabir.v1.ResponseItem")?,
             plans,
         };
-        Ok(Self { schema })
+        Ok(Self { schema, other })
     }
 }
 
@@ -89,7 +97,7 @@ impl Protocol for Responses {
     type Reading = ();
 
     fn paths(&self) -> &'static [&'static str] {
-        &[RESPONSES_PATH, MODELS_PATH]
+        &[RESPONSES_PATH, EMBED_PATH, MODELS_PATH]
     }
 
     fn headers(&self) -> HeaderMap {
@@ -114,6 +122,18 @@ impl Protocol for Responses {
 
     fn stream_decoder(&self, (): ()) -> EventDecoder {
         EventDecoder::new(self.schema.clone())
+    }
+
+    fn embed_batch(&self) -> usize {
+        self.other.embed_batch()
+    }
+
+    fn embed_request(&self, call: EmbedCall) -> Result<Worded<()>, UpstreamError> {
+        self.other.embed_request(call)
+    }
+
+    fn read_embeddings(&self, body: &[u8]) -> Result<CreateEmbeddingResponse, UpstreamError> {
+        self.other.read_embeddings(body)
     }
 
     fn models_request(&self) -> WireRequest {

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 pub(crate) enum Act {
     /// Writes bytes.
     Send(String),
+    /// Writes bytes that are no text.
+    SendBytes(Vec<u8>),
     /// Does nothing for a while.
     Wait(Duration),
     /// Closes the connection.
@@ -85,6 +87,11 @@ async fn serve(mut stream: TcpStream, state: Arc<State>, script: Script) {
             match act {
                 Act::Send(text) => {
                     if stream.write_all(text.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+                Act::SendBytes(bytes) => {
+                    if stream.write_all(&bytes).await.is_err() {
                         return;
                     }
                 }

@@ -17,7 +17,7 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -27,10 +27,15 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use self::answered::AnsweredPorts;
 use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::upstream::TraceHeaders;
 
 pub(crate) use self::failure::{expired, lost_body};
 pub(crate) use self::watchdog::Watchdog;
 pub(crate) use self::whole::{read_beginning, read_whole};
+
+/// The headers of W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Limits of a [`Transport`]. All of them hold per call or per host, none across hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +96,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) uri: Uri,
     pub(crate) headers: Cow<'a, HeaderMap>,
     pub(crate) body: Bytes,
+    /// Sent beside the headers, and never signed.
+    pub(crate) trace: Option<TraceHeaders>,
 }
 
 impl Transport {
@@ -144,6 +151,12 @@ impl Transport {
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = outgoing.uri.clone();
         *request.headers_mut() = HeaderMap::clone(&outgoing.headers);
+        if let Some(TraceHeaders { parent, state }) = &outgoing.trace {
+            request.headers_mut().insert(TRACE_PARENT, parent.clone());
+            if let Some(state) = state {
+                request.headers_mut().insert(TRACE_STATE, state.clone());
+            }
+        }
         if outgoing.uri.scheme() == Some(&http::uri::Scheme::HTTP) {
             return Ok(self.0.plain.request(request));
         }

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use futures_core::Stream;
+use http::HeaderValue;
 use sabir_proto::v1::{
     ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest, CreateEmbeddingRequest, CreateEmbeddingResponse,
 };
@@ -30,6 +31,17 @@ pub struct ChatCall {
     pub on_unsupported: OnUnsupported,
     /// In whose words the caller asked.
     pub origin: Origin,
+    /// The trace that the call belongs to, for the upstream to go on with.
+    pub trace: Option<TraceHeaders>,
+}
+
+/// The headers by which a call says which trace it belongs to (W3C Trace Context).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceHeaders {
+    /// `traceparent`: the trace, and the span that asks.
+    pub parent: HeaderValue,
+    /// `tracestate`: what tracing systems on the way have added.
+    pub state: Option<HeaderValue>,
 }
 
 /// In whose words a caller asked.
@@ -54,6 +66,8 @@ pub struct EmbedCall {
     pub deadline: Option<Instant>,
     /// What to do about a member of the request that the model cannot honour.
     pub on_unsupported: OnUnsupported,
+    /// The trace that the call belongs to, for the upstream to go on with.
+    pub trace: Option<TraceHeaders>,
 }
 
 /// What to do about a member of a request that a model cannot honour.

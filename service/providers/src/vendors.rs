@@ -3,11 +3,14 @@
 //! Nothing elsewhere matches on a vendor's name; what differs between vendors is a column here. The environment is
 //! looked up through a function, so that this file needs none.
 
+mod aws;
 mod table;
 
 use crate::credentials::{Authentication, Secret};
 use crate::dialect::Dialect;
+use crate::error::SetupError;
 use crate::openai::Quirks;
+use crate::schemas::Schemas;
 
 pub use self::table::VENDORS;
 
@@ -18,7 +21,8 @@ pub struct Vendor {
     pub name: &'static str,
     /// The protocol it speaks.
     pub dialect: &'static Dialect,
-    /// The address unless another is configured; `None` if every customer has an own one.
+    /// The address unless another is configured, with `{region}` where AWS's names the region; `None` if every customer has
+    /// an own one.
     pub base_url: Option<&'static str>,
     /// The path that a base URL without a path means.
     pub path_of_bare_host: &'static str,
@@ -30,8 +34,12 @@ pub struct Vendor {
     pub found_by: FoundBy,
     /// How the key is shown.
     pub authentication: Authentication,
+    /// The name by which AWS knows the service in signatures, if it is one of AWS's.
+    pub aws_service: Option<&'static str>,
     /// Where it departs from OpenAI's protocol, if that is what it speaks.
     pub quirks: Quirks,
+    /// How its models are told which schema their answer has to follow.
+    pub schemas: Schemas,
     /// Where its API is described.
     pub docs: &'static str,
 }
@@ -86,7 +94,9 @@ pub fn discover(environment: impl Fn(&str) -> Option<String>) -> Vec<Discovered>
             FoundBy::BaseUrl => by_base_url,
         }?;
         let base_url = base_url.map(|(_, value)| value);
-        if base_url.is_none() && vendor.base_url.is_none() {
+        if matches!(vendor.endpoint(base_url.as_deref(), None, None, &environment), Err(SetupError::NoRegion))
+            || base_url.is_none() && vendor.base_url.is_none()
+        {
             return None;
         }
         Some(Discovered { vendor, base_url, key: key.map(|(_, value)| Secret::new(value)), variable })
@@ -97,7 +107,6 @@ pub fn discover(environment: impl Fn(&str) -> Option<String>) -> Vec<Discovered>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::Endpoint;
 
     fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, &'static str)> {
         let lookup = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
@@ -144,8 +153,8 @@ mod tests {
             assert!(vendor.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
             assert!(vendor.docs.starts_with("https://") && !vendor.base_url_variables.is_empty());
             assert!(vendor.found_by == FoundBy::BaseUrl || !vendor.key_variables.is_empty());
-            let base_url = vendor.base_url.unwrap_or("https://resource.example");
-            let endpoint = Endpoint::from_vendor(vendor, Some(base_url), None).unwrap();
+            let base_url = vendor.base_url.is_none().then_some("https://resource.example");
+            let endpoint = vendor.endpoint(base_url, None, Some("eu-west-1"), |_| None).unwrap();
             assert!(endpoint.is_https() || vendor.found_by == FoundBy::BaseUrl, "{}", vendor.name);
         }
     }

@@ -129,7 +129,7 @@ impl Auth for AuthApi {
 
 /// Where the request comes from.
 fn address<T>(request: &Request<T>) -> Option<IpAddr> {
-    request.extensions().get::<Peer>().map(|peer| peer.0.ip())
+    request.extensions().get::<Peer>().map(|peer| peer.address.ip())
 }
 
 /// The client that asks, from the one place where it says which it is.

@@ -11,6 +11,7 @@ use crate::cache::Control;
 use crate::chat::{Answer, Caller, Chat, Failure, ON_UNSUPPORTED, Violation};
 use crate::limit::CallLimits;
 use crate::structured::{Care, STRUCTURED};
+use crate::telemetry::Call;
 
 /// The header by which a caller says how old an answer may be.
 const CACHE_CONTROL: &str = "cache-control";
@@ -42,7 +43,8 @@ pub(super) fn caller<T>(request: &Request<T>, chat: &Chat) -> Result<Caller, Sta
     let cache = request.metadata().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
     let cache = cache.map(Control::read).unwrap_or_default();
     let headers = chat.reads_headers().then(|| Arc::new(request.metadata().clone()));
-    Ok(Caller { limits, headers, cache, care, on_unsupported, ..Caller::now(principal, protocol, deadline) })
+    let call = request.extensions().get::<Arc<Call>>().cloned();
+    Ok(Caller { call, limits, headers, cache, care, on_unsupported, ..Caller::now(principal, protocol, deadline) })
 }
 
 fn wrong_header(name: &str, words: &str) -> Status {

@@ -5,18 +5,18 @@ use sabir_proto::v1::{CreateEmbeddingRequest, CreateEmbeddingResponse};
 use tonic::{Request, Response, Status};
 
 use super::caller::{caller, respond};
-use crate::chat::Chat;
+use crate::guard::Guard;
 
 /// Serves vectors.
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddingsApi {
-    chat: Chat,
+    guard: Guard,
 }
 
 impl EmbeddingsApi {
     /// Has these calls made.
-    pub(crate) fn new(chat: Chat) -> Self {
-        Self { chat }
+    pub(crate) fn new(guard: Guard) -> Self {
+        Self { guard }
     }
 }
 
@@ -26,7 +26,7 @@ impl embeddings_server::Embeddings for EmbeddingsApi {
         &self,
         request: Request<CreateEmbeddingRequest>,
     ) -> Result<Response<CreateEmbeddingResponse>, Status> {
-        let caller = caller(&request, &self.chat)?;
-        self.chat.embed(caller, Box::new(request.into_inner())).await.map(respond)
+        let caller = caller(&request, self.guard.chat())?;
+        self.guard.embed(caller, Box::new(request.into_inner())).await.map(respond)
     }
 }

@@ -1,5 +1,7 @@
 //! `sabir.v1.Extraction`.
 
+mod stream;
+
 use sabir_proto::v1::chat_message::Content;
 use sabir_proto::v1::extraction_server;
 use sabir_proto::v1::response_format::{Format, JsonSchema};
@@ -8,6 +10,7 @@ use sabir_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
+use self::stream::Events;
 use super::caller::{caller, respond};
 use crate::chat::{Answer, Caller};
 use crate::error::unstructured;
@@ -56,10 +59,24 @@ impl extraction_server::Extraction for ExtractionApi {
         };
         Ok(respond(Answer { headers, body }))
     }
+
+    type StreamExtractStream = Events;
+
+    async fn stream_extract(&self, request: Request<ExtractRequest>) -> Result<Response<Events>, Status> {
+        let caller = caller(&request, self.structured.chat())?;
+        let request = request.into_inner();
+        let schema = self.structured.schemas().get(&request.schema).map_err(|problem| problem.of_field("schema"))?;
+        let mut question = Box::new(question(request));
+        question.stream_options.get_or_insert_default().include_usage = Some(true);
+        // Checked here, where it can still be put right.
+        let Answer { headers, body } = self.structured.stream(Caller { care: Care::Off, ..caller }, question).await?;
+        Ok(respond(Answer { headers, body: Events::new(body, schema) }))
+    }
 }
 
 fn question(request: ExtractRequest) -> CreateChatCompletionRequest {
-    let ExtractRequest { model, text, schema, instructions, max_attempts: _, max_tokens, temperature } = request;
+    let ExtractRequest { model, text, schema, instructions, max_attempts: _, max_tokens, temperature, stream: _ } =
+        request;
     let message = |role: Role, text: String| ChatMessage {
         role: role.into(),
         content: Some(Content::Text(text)),

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use crate::auth::Principal;
 use crate::dependencies::CurrentPrincipal;
 use crate::error::model_forbidden;
+use crate::live::Live;
 use crate::upstream::Registry;
 
 /// Serves the list of models.
@@ -17,7 +18,7 @@ pub(crate) struct ModelsApi;
 #[tonic::async_trait]
 impl Models for ModelsApi {
     async fn list_models(&self, request: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
-        let registry = request.depends::<Registry>().await?;
+        let registry = request.depends::<Live<Registry>>().await?.get();
         let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
         let mut data = registry.list().await;
         data.retain(|model| may_ask(principal, &registry, &model.id));
@@ -25,7 +26,7 @@ impl Models for ModelsApi {
     }
 
     async fn get_model(&self, request: Request<GetModelRequest>) -> Result<Response<Model>, Status> {
-        let registry = request.depends::<Registry>().await?;
+        let registry = request.depends::<Live<Registry>>().await?.get();
         let CurrentPrincipal(principal) = &*request.depends::<CurrentPrincipal>().await?;
         let id = request.into_inner().id;
         let model = registry.get(&id).await.map_err(|unknown| Status::from(&unknown))?;

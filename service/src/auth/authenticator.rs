@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use tonic::Status;
 
 use super::access::Rule;
-use super::{Access, Bearers, Credential, Identity, Keys, Mode, Principal, Refusal};
+use super::{Access, Bearers, Certificates, Credential, Identity, Keys, Mode, Principal, Refusal};
 
 /// Tells callers apart.
 #[derive(Debug)]
@@ -16,24 +16,25 @@ pub(crate) struct Authenticator {
     access: Access,
     keys: Keys,
     bearers: Bearers,
+    certificates: Certificates,
 }
 
 /// Whether a call may go on, as who, or why it may not.
 pub(super) type Verdict = Result<Arc<Principal>, Status>;
 
 impl Authenticator {
-    pub(super) fn new(mode: Mode, access: Access, keys: Keys, bearers: Bearers) -> Self {
-        Self { mode, access, keys, bearers }
+    pub(super) fn new(mode: Mode, access: Access, keys: Keys, bearers: Bearers, certificates: Certificates) -> Self {
+        Self { mode, access, keys, bearers, certificates }
     }
 
     /// Judges a call of the RPC on this path from memory; `None` if it takes a look-up.
-    pub(super) fn judge_now(&self, path: &str, headers: &HeaderMap) -> Option<Verdict> {
+    pub(super) fn judge_now(&self, path: &str, headers: &HeaderMap, extensions: &Extensions) -> Option<Verdict> {
         let rule = self.access.rule(path);
         if rule == Some(Rule::Public) {
             // Nobody is asked, so that nobody is refused for a credential that this call does not need.
             return Some(Ok(self.anybody()));
         }
-        let caller = match Credential::of(headers) {
+        let caller = match Credential::shown(headers, extensions) {
             Err(refusal) => Err(refusal),
             Ok(credential) => self.recall(credential)?,
         };
@@ -41,8 +42,8 @@ impl Authenticator {
     }
 
     /// Judges a call of the RPC on this path.
-    pub(super) async fn judge(&self, path: &str, headers: &HeaderMap) -> Verdict {
-        let caller = match Credential::of(headers) {
+    pub(super) async fn judge(&self, path: &str, headers: &HeaderMap, extensions: &Extensions) -> Verdict {
+        let caller = match Credential::shown(headers, extensions) {
             Err(refusal) => Err(refusal),
             Ok(credential) => self.caller(credential).await,
         };
@@ -58,7 +59,7 @@ impl Authenticator {
             Some(Credential::Key(key)) => self.keys.look_up(key).await,
             Some(Credential::Token(token)) => self.bearers.look_up(token).await,
             // All others have been answered from memory.
-            Some(Credential::Other) | None => Err(Refusal::Invalid),
+            Some(Credential::Certificate(_) | Credential::Other) | None => Err(Refusal::Invalid),
         }
     }
 
@@ -69,6 +70,10 @@ impl Authenticator {
             // Clients send keys of other servers when they are told of none; here they mean nothing.
             (_, Mode::Open) => Some(Ok(Principal::open())),
             (Some(Credential::Token(token)), Mode::Required) => self.bearers.recall(token),
+            // One that nobody here is known by is as good as none: it got its client through the door, and no further.
+            (Some(Credential::Certificate(names)), Mode::Required) => {
+                Some(self.certificates.caller(names).ok_or(Refusal::Missing))
+            }
             (Some(Credential::Other), Mode::Required) => Some(Err(Refusal::Invalid)),
             (None, Mode::Required) => Some(Err(Refusal::Missing)),
         }

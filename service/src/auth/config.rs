@@ -6,7 +6,9 @@ use std::time::Duration;
 use sabir_providers::Secret;
 use sabir_store::{ChangeWatch, IdentityStore, StoreError, StoreErrorKind, TokenStore};
 
-use super::{Access, Authenticator, Bearers, KeyMint, Keys, Tokens, TokensError, issuer, token};
+use super::{
+    Access, Authenticator, Bearers, Certificates, KeyMint, Keys, Tokens, TokensError, certificate, issuer, token,
+};
 use crate::config::Section;
 
 /// The fewest bytes that a configured secret has: as many as the hash it is for.
@@ -46,6 +48,8 @@ pub struct Config {
     pub stale_for: Duration,
     /// `[auth.tokens]`.
     pub tokens: token::Config,
+    /// `[auth.certificates]`: whose certificates count for what.
+    pub certificates: Vec<certificate::Config>,
     /// `[auth.issuers]`: other issuers whose tokens are accepted.
     pub issuers: Vec<issuer::Config>,
 }
@@ -61,6 +65,7 @@ impl Config {
             docs: section.choice("docs", &POLICIES, Policy::Public),
             stale_for: section.value("stale_for", Duration::from_secs(60)),
             tokens: token::Config::read(section.section("tokens")),
+            certificates: certificate::read(section.section("certificates")),
             issuers: issuer::read(section.section("issuers")),
         };
         section.finish();
@@ -112,7 +117,14 @@ impl Config {
         access: Access,
         bearers: Bearers,
     ) -> Arc<Authenticator> {
-        Arc::new(Authenticator::new(self.mode, access, Keys::new(mint, store, changes, self.stale_for), bearers))
+        let certificates = Certificates::new(self.certificates.clone());
+        Arc::new(Authenticator::new(
+            self.mode,
+            access,
+            Keys::new(mint, store, changes, self.stale_for),
+            bearers,
+            certificates,
+        ))
     }
 }
 

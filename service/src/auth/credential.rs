@@ -4,9 +4,11 @@
 //! Never in a URL: those end up in logs. Browsers, which cannot set headers for a WebSocket, give it as a subprotocol,
 //! which the edge has made an `authorization` of by now.
 
+use http::Extensions;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{Refusal, key};
+use crate::server::Peer;
 
 /// Other headers that hold a bare credential.
 const BARE: [HeaderName; 2] = [HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
@@ -21,6 +23,8 @@ pub(crate) enum Credential<'h> {
     Key(&'h str),
     /// What has the three parts of a JWT (RFC 7519, section 3).
     Token(&'h str),
+    /// The names in the certificate of the connection, where nothing else is shown.
+    Certificate(&'h [String]),
     /// Anything else.
     Other,
 }
@@ -42,6 +46,15 @@ impl<'h> Credential<'h> {
             }
         }
         Ok(None)
+    }
+
+    /// The credential of a call: in its headers, or else the certificate of its connection.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(super) fn shown(headers: &'h HeaderMap, extensions: &'h Extensions) -> Result<Option<Self>, Refusal> {
+        let names = || extensions.get::<Peer>().and_then(|peer| peer.names.as_deref());
+        Ok(Self::of(headers)?.or_else(|| names().map(Self::Certificate)))
     }
 
     fn read(text: &'h [u8]) -> Result<Self, Refusal> {

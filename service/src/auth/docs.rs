@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::future::Either;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tonic::body::Body;
 use tower::{Layer, Service};
 use transcode::pages::PagesLayer;
@@ -75,7 +75,7 @@ where
         let authenticator = Arc::clone(&self.guard.authenticator);
         let (head, body) = request.into_parts();
         Either::Right(Box::pin(async move {
-            match check(&authenticator, &head.headers).await {
+            match check(&authenticator, &head.headers, &head.extensions).await {
                 Ok(()) => inner.call(Request::from_parts(head, body)).await,
                 Err(refusal) => Ok(refused(&refusal)),
             }
@@ -83,11 +83,11 @@ where
     }
 }
 
-async fn check(authenticator: &Authenticator, headers: &HeaderMap) -> Result<(), Refusal> {
+async fn check(authenticator: &Authenticator, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Refusal> {
     let password = headers.get(AUTHORIZATION).and_then(password);
     let credential = match &password {
         Some(password) => Some(Credential::classify(password)),
-        None => Credential::of(headers)?,
+        None => Credential::shown(headers, extensions)?,
     };
     let caller = authenticator.caller(credential).await?;
     if caller.identity == Identity::Open { Err(Refusal::Missing) } else { Ok(()) }

@@ -20,6 +20,8 @@ use super::attempts::Attempts;
 use super::token::{Claims, Tokens, now_seconds};
 use super::{PasswordError, Passwords, Scope, Scopes};
 
+use crate::telemetry::event;
+
 pub(crate) use client::{ClientCredentials, new_client_secret};
 pub(crate) use error::GrantError;
 
@@ -133,7 +135,7 @@ impl Grants {
             return Ok(());
         }
         self.tokens.revoke(session).await?;
-        tracing::info!(%session, "a sign-in was ended");
+        tracing::info!(event = event::SIGN_IN_ENDED, %session, "a sign-in was ended");
         Ok(())
     }
 
@@ -203,7 +205,7 @@ impl Grants {
         let family = match self.tokens.store().renew(&given, client_id, &next_hash, now, until).await? {
             Renewal::Renewed(family) => family,
             Renewal::Replayed(family) => {
-                tracing::warn!(session = %family.id, user = %family.user_id, address = ?address,
+                tracing::warn!(event = event::REFRESH_REPLAYED, session = %family.id, user = %family.user_id, address = ?address,
                     "a refresh token was used twice: its sign-in is ended");
                 self.tokens.note_replay().await?;
                 return Err(GrantError::Grant);

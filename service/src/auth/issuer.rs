@@ -18,6 +18,7 @@ use super::{Identity, Principal, Refusal};
 
 pub(super) use config::Config;
 pub(crate) use config::read;
+pub(super) use config::scopes_of;
 use keys::Keys;
 
 /// How far clocks may differ, in seconds.

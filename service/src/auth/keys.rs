@@ -15,6 +15,8 @@ use tokio::time::timeout;
 use super::memory::{Hash, Memory};
 use super::{Identity, KeyMint, Principal, Refusal, Scope, Scopes, key};
 
+use crate::telemetry::event;
+
 /// How many keys may be looked up at once.
 const LOOKUPS: usize = 16;
 
@@ -76,7 +78,10 @@ impl Keys {
         let found = match timeout(PATIENCE, self.fetch(hash)).await {
             Ok(found) => found,
             Err(_) => {
-                tracing::warn!(limit = ?PATIENCE, "the database does not say in time whose key it is");
+                tracing::warn!(
+                    event = event::IDENTITY_UNAVAILABLE, limit = ?PATIENCE,
+                    "the database does not say in time whose key it is"
+                );
                 Err(Refusal::Unavailable)
             }
         };
@@ -105,7 +110,7 @@ impl Keys {
         let _place = self.lookups.acquire().await.map_err(|_| Refusal::Unavailable)?;
         let generations = self.memory.generations();
         let found = self.store.key_by_hash(&hash).await.map_err(|error| {
-            tracing::warn!(%error, "the database does not say whose key it is");
+            tracing::warn!(event = event::IDENTITY_UNAVAILABLE, %error, "the database does not say whose key it is");
             Refusal::Unavailable
         })?;
         let known = found.map(|found| Known::of(&found));

@@ -59,7 +59,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.authenticator.judge_now(request.uri().path(), request.headers()) {
+        match self.authenticator.judge_now(request.uri().path(), request.headers(), request.extensions()) {
             Some(Ok(principal)) => {
                 request.extensions_mut().insert(principal);
                 Either::Left(self.inner.call(request))
@@ -71,7 +71,7 @@ where
                 let mut inner = std::mem::replace(&mut self.inner, clone);
                 let authenticator = Arc::clone(&self.authenticator);
                 Either::Right(Either::Right(Box::pin(async move {
-                    match authenticator.judge(request.uri().path(), request.headers()).await {
+                    match authenticator.judge(request.uri().path(), request.headers(), request.extensions()).await {
                         Ok(principal) => {
                             request.extensions_mut().insert(principal);
                             inner.call(request).await

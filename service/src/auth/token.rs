@@ -28,6 +28,8 @@ pub(crate) use claims::{Claims, Times, now_seconds};
 pub(super) use config::Config;
 use keeper::Known;
 
+use crate::telemetry::event;
+
 /// The `typ` of our tokens (RFC 9068, section 2.1), which keeps tokens for other uses from being taken for them.
 const TYPE: &str = "at+jwt";
 
@@ -315,6 +317,6 @@ fn hash(token: &str) -> Hash {
 
 /// What a failing database means to a caller.
 pub(crate) fn unavailable(error: &StoreError) -> Refusal {
-    tracing::warn!(%error, "the database does not say who it is");
+    tracing::warn!(event = event::IDENTITY_UNAVAILABLE, %error, "the database does not say who it is");
     Refusal::Unavailable
 }

@@ -14,6 +14,8 @@ use super::line::Line;
 use super::price::dollars;
 use super::prices::Prices;
 
+use crate::telemetry::event;
+
 /// How often the lines are looked at when nothing wakes the task.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -124,7 +126,10 @@ impl Keeper {
             }
         }
         if timeout(FAREWELL, self.exchange(true)).await != Ok(true) {
-            tracing::warn!("what was spent of budgets could not be reported at the end; others will charge it in full");
+            tracing::warn!(
+                event = event::BUDGETS_UNREPORTED,
+                "what was spent of budgets could not be reported at the end; others will charge it in full"
+            );
         }
     }
 
@@ -156,7 +161,10 @@ impl Keeper {
         self.heard(now);
         for ((line, report), answer) in batch.iter().zip(answers) {
             for percent in line.apply(report, answer, now) {
-                tracing::warn!(budget = %report.budget_id, percent, "a budget is spent to this part");
+                tracing::warn!(
+                    event = event::BUDGET_SPENT, budget = %report.budget_id, percent,
+                    "a budget is spent to this part"
+                );
             }
         }
         true
@@ -164,7 +172,7 @@ impl Keeper {
 
     fn heard(&self, now: Instant) {
         if self.book.is_failing() {
-            tracing::info!("the books of budgets are kept again");
+            tracing::info!(event = event::BUDGETS_KEPT, "the books of budgets are kept again");
         }
         self.book.note(true, now);
     }
@@ -173,6 +181,7 @@ impl Keeper {
         let now = Instant::now();
         if !self.book.is_failing() {
             tracing::warn!(
+                event = event::BUDGETS_UNKEPT,
                 error,
                 "the books of budgets cannot be kept now; calls go on within what this replica holds"
             );
@@ -196,7 +205,10 @@ impl Keeper {
         for orphan in settled {
             let charged = dollars(orphan.charged_nanos);
             let (budget, replica) = (orphan.budget_id, orphan.replica_id);
-            tracing::warn!(%budget, %replica, charged, "a replica is gone; what it held of a budget counts as spent");
+            tracing::warn!(
+                event = event::REPLICA_GONE, %budget, %replica, charged,
+                "a replica is gone; what it held of a budget counts as spent"
+            );
         }
     }
 
@@ -204,7 +216,11 @@ impl Keeper {
         let before = unix_micros(SystemTime::now() - KEPT);
         match timeout(ANSWER, self.store.forget_periods(before)).await {
             Ok(Ok(0)) | Err(_) => {}
-            Ok(Ok(periods)) => tracing::info!(periods, "books of budgets that are long past were removed"),
+            Ok(Ok(periods)) => tracing::info!(
+                event = event::BOOKS_REMOVED,
+                periods,
+                "books of budgets that are long past were removed"
+            ),
             Ok(Err(error)) => tracing::debug!(%error, "books of the past cannot be removed now"),
         }
     }
@@ -220,7 +236,10 @@ impl Keeper {
                     self.loaded.budgets = now.budgets;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the budgets that changed cannot be loaded now");
+                    tracing::warn!(
+                        event = event::BUDGETS_UNLOADED, %error,
+                        "the budgets that changed cannot be loaded now"
+                    );
                     self.stale = true;
                 }
             }
@@ -229,7 +248,10 @@ impl Keeper {
             match self.prices.reload().await {
                 Ok(()) => self.loaded.prices = now.prices,
                 Err(error) => {
-                    tracing::warn!(%error, "the prices that changed cannot be loaded now");
+                    tracing::warn!(
+                        event = event::PRICES_UNLOADED, %error,
+                        "the prices that changed cannot be loaded now"
+                    );
                     self.stale = true;
                 }
             }

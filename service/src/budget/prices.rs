@@ -9,6 +9,8 @@ use sabir_store::{AuditEntry, ImportRule, NewPrices, PriceStore, PriceVersion, S
 use super::config::PricesConfig;
 use super::table::{PriceTable, TableError};
 
+use crate::telemetry::event;
+
 /// The source of the table that comes with the program.
 const BUILT_IN: &str = "built-in";
 
@@ -77,6 +79,16 @@ impl Prices {
     /// # Errors
     /// A file that cannot be used, or a database that does not answer.
     pub(crate) async fn open(store: Arc<dyn PriceStore>, config: &PricesConfig) -> Result<Self, PricesError> {
+        let prices = Self { store, current: RwLock::default(), complained: Mutex::default() };
+        prices.adopt(config).await?;
+        Ok(prices)
+    }
+
+    /// The same for prices that are in use: brings the table of the file into force if it never was.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); what is loaded stays in force.
+    pub(crate) async fn adopt(&self, config: &PricesConfig) -> Result<(), PricesError> {
         let (table, source, rule) = match &config.file {
             Some(path) => {
                 let named = |reason: String| PricesError::File { path: path.display().to_string(), reason };
@@ -93,12 +105,16 @@ impl Prices {
                 ImportRule::InPlaceOfSameSource,
             ),
         };
-        if let Some(version) = store.import_prices(&new_prices(&table, source), rule, None).await? {
-            tracing::info!(version, source, models = table.entries().len(), "prices came into force");
+        if let Some(version) = self.store.import_prices(&new_prices(&table, source), rule, None).await? {
+            tracing::info!(
+                event = event::PRICES_IN_FORCE,
+                version,
+                source,
+                models = table.entries().len(),
+                "prices came into force"
+            );
         }
-        let prices = Self { store, current: RwLock::default(), complained: Mutex::default() };
-        prices.reload().await?;
-        Ok(prices)
+        self.reload().await
     }
 
     /// Prices that are in force already.
@@ -158,7 +174,11 @@ impl Prices {
         }
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if complained.len() < COMPLAINTS && complained.insert(model.to_owned()) {
-            tracing::warn!(model, "the model has no price and counts as free; `sabir prices import` gives it one");
+            tracing::warn!(
+                event = event::MODEL_UNPRICED,
+                model,
+                "the model has no price and counts as free; `sabir prices import` gives it one"
+            );
         }
     }
 }

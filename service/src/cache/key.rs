@@ -15,6 +15,11 @@ use crate::upstream::Plan;
 pub(crate) struct Key([u8; 32]);
 
 impl Key {
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Of a question, as it is asked of these targets. What does not change the answer is left out: whether it is
     /// streamed, who the end user is, what the vendor's own prompt cache is told.
     ///

@@ -1,14 +1,53 @@
 //! Claims over kept answers.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use sabir_proto::v1::tool_call::Call;
 use sabir_proto::v1::{CompletionUsage, FunctionCall, ReasoningDetail, ResponseMessage, Role, ToolCall};
+use sabir_store::{KeptAnswer, StoreFuture};
 
 use super::*;
 
+/// A store that keeps what it is given.
+#[derive(Debug, Default)]
+struct Answers(Mutex<HashMap<[u8; 32], KeptAnswer>>);
+
+impl AnswerStore for Answers {
+    fn put_answer<'a>(&'a self, answer: &'a KeptAnswer) -> StoreFuture<'a, ()> {
+        self.0.lock().unwrap().insert(answer.key, answer.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn get_answer<'a>(&'a self, key: &'a [u8; 32], _: i64) -> StoreFuture<'a, Option<KeptAnswer>> {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn remove_expired_answers(&self, _: i64, _: u32) -> StoreFuture<'_, u64> {
+        Box::pin(async { Ok(0) })
+    }
+}
+
 fn cache() -> Cache {
-    let config =
-        Config { enabled: true, ttl: Duration::from_secs(60), memory: 1 << 20, longest: 4096, scope: Scope::Everyone };
-    Cache::new(&config).unwrap()
+    over(&Arc::default(), Duration::from_secs(60))
+}
+
+fn over(store: &Arc<Answers>, ttl: Duration) -> Cache {
+    let config = Config {
+        enabled: true,
+        ttl,
+        memory: 1 << 20,
+        longest: 4096,
+        scope: Scope::Everyone,
+        shared: true,
+        embedding_model: None,
+    };
+    Cache::new(&config, Arc::clone(store) as _, None).unwrap()
+}
+
+fn asked(key: Key) -> Asked {
+    Asked { key, near: None }
 }
 
 fn answer() -> ChatCompletion {
@@ -57,18 +96,18 @@ fn answer() -> ChatCompletion {
 
 /// The right to keep the answer to a question that nobody else asks.
 async fn lead(cache: &Cache, key: Key) -> Lead {
-    match cache.look_up(key, Control::default()).await {
+    match cache.look_up(asked(key), Control::default()).await {
         Found::Missing(mut lead) => {
             lead.given_by("a/m".to_owned());
             lead
         }
-        Found::Kept(entry) => panic!("it is there: {entry:?}"),
+        Found::Kept(entry, _) => panic!("it is there: {entry:?}"),
     }
 }
 
 async fn kept(cache: &Cache, key: Key) -> Option<ChatCompletion> {
-    match cache.look_up(key, Control::default()).await {
-        Found::Kept(entry) => Some(entry.answer.clone()),
+    match cache.look_up(asked(key), Control::default()).await {
+        Found::Kept(entry, _) => Some(entry.answer.clone()),
         Found::Missing(_) => None,
     }
 }
@@ -101,4 +140,22 @@ async fn what_is_too_long_or_broken_off_or_filtered_is_not_kept() {
     filtered.choices[1].set_finish_reason(FinishReason::ContentFilter);
     lead(&cache, key).await.keep(&filtered);
     assert_eq!(kept(&cache, key).await, None);
+}
+
+#[tokio::test]
+async fn another_server_with_the_same_store_finds_the_answer_but_no_older_than_it_may_be() {
+    let store = Arc::<Answers>::default();
+    let key = Key::default();
+    lead(&over(&store, Duration::from_secs(60)), key).await.keep(&answer());
+    while store.0.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kept(&over(&store, Duration::from_secs(60)), key).await, Some(answer()));
+    for kept in store.0.lock().unwrap().values_mut() {
+        kept.at_micros -= 59_500_000;
+    }
+    let other = over(&store, Duration::from_secs(60));
+    assert_eq!(kept(&other, key).await, Some(answer()));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(kept(&other, key).await, None);
 }

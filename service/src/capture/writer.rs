@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::recording::{Text, Texts};
 use super::{Config, Recording, Subject};
 use crate::redact::Redactor;
+use crate::telemetry::event;
 
 /// How much may wait to be written, in bytes of texts; the number of captures that may wait follows from it.
 const QUEUE_BYTES: usize = 32 << 20;
@@ -102,7 +103,7 @@ impl CaptureLog {
         if let Some(task) = self.0.task.lock().await.take()
             && timeout(CLOSE_WITHIN, task).await.is_err()
         {
-            tracing::warn!("the last captures took too long and are lost");
+            tracing::warn!(event = event::CAPTURES_LOST, "the last captures took too long and are lost");
         }
     }
 
@@ -119,7 +120,11 @@ fn note_dropped(dropped: &AtomicU64, count: u64) {
     let before = dropped.fetch_add(count, Ordering::Relaxed);
     let after = before + count;
     if before == 0 || before.ilog2() < after.ilog2() {
-        tracing::warn!(dropped = after, "captures are dropped because they cannot be written as fast as calls come");
+        tracing::warn!(
+            event = event::CAPTURES_LOST,
+            dropped = after,
+            "captures are dropped because they cannot be written as fast as calls come"
+        );
     }
 }
 
@@ -182,7 +187,7 @@ impl Writer {
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = written {
-            tracing::warn!(%error, count, "captures could not be written");
+            tracing::warn!(event = event::CAPTURES_LOST, %error, count, "captures could not be written");
             note_dropped(&self.dropped, count);
         }
     }
@@ -195,7 +200,10 @@ impl Writer {
                 Ok(0) => return,
                 Ok(removed) => tracing::debug!(removed, "old captures were removed"),
                 Err(error) => {
-                    tracing::warn!(%error, "old captures could not be removed; they will be");
+                    tracing::warn!(
+                        event = event::CAPTURES_UNREMOVED, %error,
+                        "old captures could not be removed; they will be"
+                    );
                     return;
                 }
             }

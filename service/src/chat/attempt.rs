@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use sabir_providers::{ChatFuture, Reply, UpstreamError, UpstreamErrorKind};
-use tracing::Instrument as _;
+use sabir_providers::{ChatFuture, Reply, TraceHeaders, UpstreamError, UpstreamErrorKind};
+use sabir_store::UsageAttempt;
 
 use super::failure::Failure;
 use super::ledger::Ledger;
@@ -17,6 +17,7 @@ use super::question::Question;
 use super::run::Chat;
 use crate::budget::Reservation;
 use crate::limit::Hold;
+use crate::telemetry;
 use crate::upstream::{InFlight, Plan, Target, random};
 
 /// The shortest pause before the same target is asked again doubles from here.
@@ -46,6 +47,8 @@ struct Attempt {
     began: Instant,
     /// What it holds itself, while another attempt's share is in the ledger.
     holds: Option<(Reservation, Vec<Hold>)>,
+    /// Counts and traces it.
+    trace: telemetry::Attempt,
 }
 
 /// Asks the targets of a plan with `question`, which is told whether it is asked for the last time.
@@ -57,10 +60,11 @@ pub(super) async fn ask<T: Send + 'static>(
     ledger: &mut Ledger,
     question: &Question,
     plan: &Plan,
-    mut send: impl FnMut(&Target, bool) -> ChatFuture<Reply<T>>,
+    mut send: impl FnMut(&Target, bool, Option<TraceHeaders>) -> ChatFuture<Reply<T>>,
 ) -> Result<Served<T>, Failure> {
     let deadline = ledger.deadline();
     let mut running = FuturesUnordered::new();
+    let mut under_way: Vec<(usize, Instant)> = Vec::with_capacity(1);
     let mut started = 0;
     let mut failed: Option<Failure> = None;
     loop {
@@ -69,19 +73,24 @@ pub(super) async fn ask<T: Send + 'static>(
             if !more {
                 return Err(failed.unwrap_or(Failure::Deadline));
             }
-            let target = &plan.targets[started % plan.targets.len()];
             // Only a target that has failed before is given time to recover.
             if started >= plan.targets.len() {
                 pause(started / plan.targets.len(), failed.as_ref(), deadline).await?;
             }
             started += 1;
+            let target = plan.target(started);
             match chat.prepare(ledger, question, target).await {
                 Ok((reservation, holds)) => {
                     ledger.asking(target, reservation, holds);
-                    let attempt = Attempt::begin(target, started, None);
-                    running.push(attempt.run(deadline, plan.timeout, send(target, started == plan.attempts)));
+                    let attempt = Attempt::begin(target, started, None, chat.trace(ledger, target, started));
+                    under_way.push((started, attempt.began));
+                    let answer = send(target, started == plan.attempts, attempt.trace.headers());
+                    running.push(attempt.run(deadline, plan.timeout, answer));
                 }
-                Err(failure) if started < plan.attempts && another_may_serve(&failure) => failed = Some(failure),
+                Err(failure) if started < plan.attempts && another_may_serve(&failure) => {
+                    ledger.attempt(started, &target.full_name, Instant::now(), failure.of_attempt());
+                    failed = Some(failure);
+                }
                 Err(failure) => return Err(failure),
             }
             continue;
@@ -92,12 +101,15 @@ pub(super) async fn ask<T: Send + 'static>(
             Some(patience) => match tokio::time::timeout(patience, running.next()).await {
                 Ok(ended) => ended,
                 Err(_) => {
-                    let target = &plan.targets[started];
                     started += 1;
+                    let target = plan.target(started);
                     // What cannot be had beside the first attempt is not tried.
                     if let Ok(holds) = chat.prepare(ledger, question, target).await {
-                        let attempt = Attempt::begin(target, started, Some(holds));
-                        running.push(attempt.run(deadline, plan.timeout, send(target, started == plan.attempts)));
+                        let trace = chat.trace(ledger, target, started);
+                        let attempt = Attempt::begin(target, started, Some(holds), trace);
+                        under_way.push((started, attempt.began));
+                        let answer = send(target, started == plan.attempts, attempt.trace.headers());
+                        running.push(attempt.run(deadline, plan.timeout, answer));
                     }
                     continue;
                 }
@@ -105,15 +117,23 @@ pub(super) async fn ask<T: Send + 'static>(
         };
         // There is one, for `running` was not empty.
         let Some((mut attempt, outcome)) = ended else { continue };
+        under_way.retain(|(number, _)| *number != attempt.number);
         match outcome {
             Ok(reply) => {
+                for (number, began) in under_way {
+                    ledger.attempt(number, &plan.target(number).full_name, began, UsageAttempt::OVERTAKEN);
+                }
+                if ledger.has_attempts() {
+                    ledger.attempt(attempt.number, &attempt.target.full_name, attempt.began, UsageAttempt::SERVED);
+                }
                 if let Some(in_flight) = &mut attempt.in_flight {
                     in_flight.succeeded(question.streamed);
                 }
                 if let Some((reservation, holds)) = attempt.holds.take() {
                     ledger.asking(&attempt.target, reservation, holds);
                 }
-                let Attempt { target, number, in_flight, .. } = attempt;
+                let Attempt { target, number, in_flight, trace, .. } = attempt;
+                ledger.answering(trace);
                 return Ok(Served { target, reply, number, in_flight });
             }
             Err(failure) => {
@@ -131,9 +151,14 @@ pub(super) async fn ask<T: Send + 'static>(
 }
 
 impl Attempt {
-    fn begin(target: &Target, number: usize, holds: Option<(Reservation, Vec<Hold>)>) -> Self {
+    fn begin(
+        target: &Target,
+        number: usize,
+        holds: Option<(Reservation, Vec<Hold>)>,
+        trace: telemetry::Attempt,
+    ) -> Self {
         let in_flight = target.health.as_ref().map(|health| health.begin());
-        Self { target: target.clone(), number, in_flight, began: Instant::now(), holds }
+        Self { target: target.clone(), number, in_flight, began: Instant::now(), holds, trace }
     }
 
     /// What comes of it before the deadline of the call and within its own time. When time is up, the upstream call is
@@ -144,13 +169,11 @@ impl Attempt {
         timeout: Option<Duration>,
         answer: impl Future<Output = Result<Reply<T>, UpstreamError>>,
     ) -> (Self, Result<Reply<T>, Failure>) {
-        let span = tracing::info_span!("attempt", number = self.number, model = %self.target.full_name);
         let own = timeout.map(|timeout| self.began + timeout);
         let latest = match (deadline, own) {
             (Some(deadline), Some(own)) => Some(deadline.min(own)),
             (deadline, own) => deadline.or(own),
         };
-        let answer = answer.instrument(span);
         let outcome = match latest {
             None => answer.await.map_err(|error| self.failure(error)),
             Some(latest) => match tokio::time::timeout_at(latest.into(), answer).await {
@@ -170,7 +193,9 @@ impl Attempt {
     }
 
     /// Notes how it ended, for those who choose targets and those who read logs.
-    fn settle(&mut self, failure: &Failure, ledger: &Ledger) {
+    fn settle(&mut self, failure: &Failure, ledger: &mut Ledger) {
+        self.trace.failed(failure.error_type());
+        ledger.attempt(self.number, &self.target.full_name, self.began, failure.of_attempt());
         if let Some(in_flight) = &mut self.in_flight {
             match failure {
                 Failure::Upstream { error, .. } if is_the_targets_fault(error.kind) => {

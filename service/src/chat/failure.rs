@@ -8,6 +8,7 @@ use sabir_store::{Outcome, StoreError};
 use super::check::Violation;
 use crate::budget::Denied;
 use crate::limit::{self, Cause};
+use crate::telemetry::ErrorType;
 use crate::upstream::UnknownModel;
 
 /// Why a call failed.
@@ -71,6 +72,27 @@ impl Failure {
                 | UpstreamErrorKind::TooLarge
                 | UpstreamErrorKind::Internal => Outcome::UpstreamRefused,
             },
+        }
+    }
+
+    /// What spans and metrics call it.
+    pub(crate) fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Upstream { error, .. } => error.kind.into(),
+            Self::Deadline => ErrorType::Deadline,
+            _ => ErrorType::Other,
+        }
+    }
+
+    /// How the record of an attempt calls it: what the target did, or what kept us from asking it.
+    pub(super) fn of_attempt(&self) -> &'static str {
+        match self {
+            Self::Upstream { error, .. } => error.kind.as_str(),
+            Self::Deadline => "deadline",
+            Self::Limited(_) => "limited",
+            Self::Budget(_) => "over_budget",
+            Self::Forbidden(_) => "forbidden",
+            Self::Invalid(_) | Self::UnknownModel(_) | Self::Unrecordable(_) => "failed",
         }
     }
 

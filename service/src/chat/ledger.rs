@@ -5,10 +5,10 @@
 //! writes the row.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sabir_proto::v1::{ChatCompletion, ChatCompletionChunk, CreateChatCompletionRequest, CreateEmbeddingResponse};
-use sabir_store::{Operation, Outcome, UsagePermit, UsageRow, unix_micros};
+use sabir_store::{Operation, Outcome, TokenSource, UsageAttempt, UsagePermit, UsageRow, unix_micros};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ use crate::auth::{Identity, Principal};
 use crate::budget::{Denied, Reservation, TokenCount};
 use crate::capture::{self, CaptureLog, Recording};
 use crate::limit::{CallLimits, Hold};
+use crate::telemetry::event;
+use crate::telemetry::{self, ErrorType, Telemetry};
 use crate::upstream::{InFlight, Target};
 
 /// The longest model name that a row keeps, in bytes. Longer ones are refused, and their rows hold the beginning.
@@ -53,11 +55,18 @@ pub(super) struct Ledger {
     limits: Vec<Hold>,
     /// Counts the call among those that its target has.
     in_flight: Option<InFlight>,
+    telemetry: Telemetry,
+    /// The attempt that is answered, until the answer has ended.
+    attempt: Option<telemetry::Attempt>,
+    /// Why the call failed, if it did.
+    error: Option<ErrorType>,
+    /// The attempts it took, once one has failed.
+    attempts: Vec<UsageAttempt>,
 }
 
 impl Ledger {
     /// Opens the account.
-    pub(super) fn open(permit: UsagePermit, caller: Caller, question: &Question) -> Self {
+    pub(super) fn open(permit: UsagePermit, caller: Caller, question: &Question, telemetry: Telemetry) -> Self {
         let model_asked = match question.model.len() {
             ..=NAME_LIMIT => Arc::clone(&question.model),
             _ => Arc::from(&question.model[..question.model.floor_char_boundary(NAME_LIMIT)]),
@@ -78,7 +87,21 @@ impl Ledger {
             reservation: Reservation::default(),
             limits: Vec::new(),
             in_flight: None,
+            telemetry,
+            attempt: None,
+            error: None,
+            attempts: Vec::new(),
         }
+    }
+
+    /// What is asked for.
+    pub(super) fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// Notes which attempt is answered.
+    pub(super) fn answering(&mut self, attempt: telemetry::Attempt) {
+        self.attempt = Some(attempt);
     }
 
     /// The call's name, as callers and logs see it.
@@ -136,6 +159,22 @@ impl Ledger {
         self.provider = Some(Arc::clone(&target.provider));
         self.reservation = reservation;
         self.limits.extend(holds);
+    }
+
+    /// Notes how an attempt ended that began at `began`.
+    pub(super) fn attempt(&mut self, number: usize, target: &str, began: Instant, outcome: &'static str) {
+        self.attempts.push(UsageAttempt {
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            model: target.to_owned(),
+            outcome: outcome.into(),
+            after_micros: micros(began.duration_since(self.caller.received)),
+            latency_micros: micros(began.elapsed()),
+        });
+    }
+
+    /// Whether an attempt has ended otherwise than with the answer.
+    pub(super) fn has_attempts(&self) -> bool {
+        !self.attempts.is_empty()
     }
 
     /// When the call must be over.
@@ -206,11 +245,19 @@ impl Ledger {
         if let Failure::Budget(Denied::Spent { standing: spent, .. }) = failure {
             standing::add(status.metadata_mut(), Some(*spent), false);
         }
+        let trace = self.caller.call.as_ref().and_then(|call| call.trace_id()).map(tracing::field::display);
         if failure.is_the_callers() {
-            tracing::info!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
+            tracing::info!(
+                event = event::CALL_REFUSED, request_id = %self.id, trace_id = trace, model = %self.model_asked,
+                code = ?status.code(), %failure, "call failed"
+            );
         } else {
-            tracing::warn!(request_id = %self.id, model = %self.model_asked, code = ?status.code(), %failure, "call failed");
+            tracing::warn!(
+                event = event::CALL_FAILED, request_id = %self.id, trace_id = trace, model = %self.model_asked,
+                code = ?status.code(), %failure, "call failed"
+            );
         }
+        self.error = Some(failure.error_type());
         self.close(failure.outcome(), status.code());
         status
     }
@@ -234,7 +281,6 @@ impl Ledger {
         // What holds places frees them.
         self.limits.clear();
         self.in_flight = None;
-        let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let price_version = self.reservation.price_version();
         let cost_nanos = self.reservation.settle(TokenCount {
             prompt: tokens.prompt,
@@ -242,6 +288,17 @@ impl Ledger {
             completion: tokens.completion,
             reasoning: tokens.reasoning,
         });
+        if let Some(attempt) = self.attempt.take() {
+            let counted = token_source != TokenSource::None;
+            attempt.ended(&telemetry::Ending {
+                outcome,
+                error: self.error.or_else(|| error_of(outcome)),
+                model_used: self.model_used.as_deref(),
+                tokens: counted.then_some((tokens.prompt, tokens.completion)),
+                first_token: self.first_token.map(|first| (self.caller.received, first)),
+            });
+        }
+        self.telemetry.spent(self.caller.principal.team_id, cost_nanos);
         tracing::debug!(request_id = %self.id, model = %self.model_asked, %outcome, ?latency, "call ended");
         permit.record(UsageRow {
             id: self.id.into_bytes(),
@@ -267,8 +324,22 @@ impl Ledger {
             token_source,
             cost_nanos,
             price_version,
+            attempts: std::mem::take(&mut self.attempts),
         });
     }
+}
+
+/// What became of an answer that nobody closed.
+fn error_of(outcome: Outcome) -> Option<ErrorType> {
+    match outcome {
+        Outcome::Cancelled => Some(ErrorType::Cancelled),
+        Outcome::Deadline => Some(ErrorType::Deadline),
+        _ => None,
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The caller's name; nobody has one where nobody has to say who they are.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use sabir_proto::v1::{ChatCompletion, CreateChatCompletionRequest, CreateEmbeddingRequest, CreateEmbeddingResponse};
-use sabir_providers::{ChatCall, Dropped, EmbedCall, Reply};
+use sabir_providers::{ChatCall, Dropped, EmbedCall, Reply, TraceHeaders};
 use sabir_store::{StoreError, StoreErrorKind, UsageWriter};
 use tonic::Status;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -23,9 +23,11 @@ use super::relay::Relay;
 use super::stamp::Stamp;
 use super::{ATTEMPT, Caller, DROPPED, MODEL_USED, REQUEST_ID, check, limits, standing};
 use crate::budget::{Asked, Budgets, Reservation};
-use crate::cache::{AGE, CACHE, Cache, Entry, Found, Key, Recorder, replay};
+use crate::cache::{AGE, CACHE, Cache, Entry, Found, Recorder, SIMILARITY, replay};
 use crate::capture::CaptureLog;
 use crate::limit::Hold;
+use crate::live::Live;
+use crate::telemetry::{self, Telemetry};
 use crate::upstream::{Plan, Registry, Target};
 
 /// How long a call waits for a place in the usage log. Only a database that has fallen far behind makes it wait at all.
@@ -34,14 +36,14 @@ const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers chat calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Chat {
-    registry: Arc<Registry>,
+    registry: Live<Registry>,
     usage: UsageWriter,
     budgets: Budgets,
     /// How many tokens an answer is taken to have whose request sets no limit.
     output_estimate: u32,
     captures: CaptureLog,
     cache: Option<Cache>,
-    reads_headers: bool,
+    telemetry: Telemetry,
 }
 
 /// An answer, and what is said beside it.
@@ -58,20 +60,20 @@ impl Chat {
     /// wanted. Limits on tokens take an answer to have `output_estimate` tokens whose request sets no limit. Answers are
     /// given again out of `cache`.
     pub(crate) fn new(
-        registry: Arc<Registry>,
+        registry: Live<Registry>,
         usage: UsageWriter,
         budgets: Budgets,
         output_estimate: u32,
         captures: CaptureLog,
         cache: Option<Cache>,
+        telemetry: Telemetry,
     ) -> Self {
-        let reads_headers = registry.reads_headers();
-        Self { registry, usage, budgets, output_estimate, captures, cache, reads_headers }
+        Self { registry, usage, budgets, output_estimate, captures, cache, telemetry }
     }
 
     /// Whether any of its routes looks at the headers of calls.
     pub(crate) fn reads_headers(&self) -> bool {
-        self.reads_headers
+        self.registry.get().reads_headers()
     }
 
     /// Asks for a whole answer.
@@ -87,19 +89,19 @@ impl Chat {
         let (deadline, on_unsupported, origin) = (caller.deadline, caller.on_unsupported, caller.origin);
         let (mut ledger, plan) = self.begin(caller, &question, Some(&request)).await?;
         let mut lead = match self.look_up(&mut ledger, &plan, &mut request).await? {
-            Some(Found::Kept(entry)) => {
+            Some(Found::Kept(entry, likeness)) => {
                 ledger.kept();
                 ledger.completion(&entry.answer);
                 ledger.finish();
-                return Ok(Answer { headers: headers_of_kept(&ledger, &entry), body: entry.answer.clone() });
+                return Ok(Answer { headers: headers_of_kept(&ledger, &entry, likeness), body: entry.answer.clone() });
             }
             Some(Found::Missing(lead)) => Some(lead),
             None => None,
         };
         let mut request = Words(Some(request));
-        let send = |target: &Target, last: bool| {
+        let send = |target: &Target, last: bool, trace: Option<TraceHeaders>| {
             let (model, request) = (target.model.clone(), request.say(last));
-            target.upstream.chat(ChatCall { model, request, deadline, on_unsupported, origin })
+            target.upstream.chat(ChatCall { model, request, deadline, on_unsupported, origin, trace })
         };
         match attempt::ask(self, &mut ledger, &question, &plan, send).await {
             Ok(Served { target, reply, number, in_flight: _ }) => {
@@ -133,9 +135,9 @@ impl Chat {
         let (mut ledger, plan) = self.begin(caller, &question, Some(&request)).await?;
         let wants_usage = request.stream_options.as_ref().is_some_and(|options| options.include_usage());
         let lead = match self.look_up(&mut ledger, &plan, &mut request).await? {
-            Some(Found::Kept(entry)) => {
+            Some(Found::Kept(entry, likeness)) => {
                 ledger.kept();
-                let headers = headers_of_kept(&ledger, &entry);
+                let headers = headers_of_kept(&ledger, &entry, likeness);
                 let chunks = Box::pin(stream::iter(replay(&entry.answer).into_iter().map(Ok)));
                 let provider = Arc::from(KEPT);
                 return Ok(Answer { headers, body: Relay::new(chunks, ledger, provider, wants_usage, deadline) });
@@ -144,9 +146,9 @@ impl Chat {
             None => None,
         };
         let mut request = Words(Some(request));
-        let send = |target: &Target, last: bool| {
+        let send = |target: &Target, last: bool, trace: Option<TraceHeaders>| {
             let (model, request) = (target.model.clone(), request.say(last));
-            target.upstream.stream_chat(ChatCall { model, request, deadline, on_unsupported, origin })
+            target.upstream.stream_chat(ChatCall { model, request, deadline, on_unsupported, origin, trace })
         };
         match attempt::ask(self, &mut ledger, &question, &plan, send).await {
             Ok(Served { target, reply, number, in_flight }) => {
@@ -177,9 +179,9 @@ impl Chat {
         let (deadline, on_unsupported) = (caller.deadline, caller.on_unsupported);
         let (mut ledger, plan) = self.begin(caller, &question, None).await?;
         let mut request = Words(Some(request));
-        let send = |target: &Target, last: bool| {
+        let send = |target: &Target, last: bool, trace: Option<TraceHeaders>| {
             let (model, request) = (target.model.clone(), request.say(last));
-            target.upstream.embed(EmbedCall { model, request, deadline, on_unsupported })
+            target.upstream.embed(EmbedCall { model, request, deadline, on_unsupported, trace })
         };
         match attempt::ask(self, &mut ledger, &question, &plan, send).await {
             Ok(Served { target, reply, number, in_flight: _ }) => {
@@ -210,7 +212,7 @@ impl Chat {
                 return Err(Status::from(&Failure::Unrecordable(behind)));
             }
         };
-        let mut ledger = Ledger::open(permit, caller, question);
+        let mut ledger = Ledger::open(permit, caller, question, self.telemetry.clone());
         if let Some(conversation) = conversation {
             ledger.capture(&self.captures, conversation);
             let violations = check::check(conversation);
@@ -237,20 +239,22 @@ impl Chat {
         if control.is_off() || request.store() {
             return Ok(None);
         }
-        let key = Key::of(cache.scope(), principal, plan, *on_unsupported, *origin, request);
-        let found = cache.look_up(key, *control);
-        match ledger.deadline() {
-            None => Ok(Some(found.await)),
+        let asked = cache.asked(principal, plan, *on_unsupported, *origin, request);
+        let found = cache.look_up(asked, *control);
+        let found = match ledger.deadline() {
+            None => found.await,
             Some(deadline) => match tokio::time::timeout_at(deadline.into(), found).await {
-                Ok(found) => Ok(Some(found)),
-                Err(_) => Err(ledger.fail(&Failure::Deadline)),
+                Ok(found) => found,
+                Err(_) => return Err(ledger.fail(&Failure::Deadline)),
             },
-        }
+        };
+        self.telemetry.looked_up(matches!(found, Found::Kept(..)));
+        Ok(Some(found))
     }
 
     /// The targets that the caller may ask, once there is room for the call within the caller's limits.
     async fn plan(&self, ledger: &mut Ledger, question: &Question) -> Result<Plan, Failure> {
-        let mut plan = self.registry.plan(&question.model, ledger.caller(), question.streamed)?;
+        let mut plan = self.registry.get().plan(&question.model, ledger.caller(), question.streamed)?;
         let principal = Arc::clone(&ledger.caller().principal);
         plan.targets.retain(|target| principal.may_ask(&[&question.model, &target.full_name]));
         if plan.targets.is_empty() {
@@ -258,6 +262,13 @@ impl Chat {
         }
         limits::take(ledger, question, self.output_estimate).await?;
         Ok(plan)
+    }
+
+    /// Begins to count and trace an attempt at this target.
+    pub(super) fn trace(&self, ledger: &Ledger, target: &Target, number: usize) -> telemetry::Attempt {
+        let call = ledger.caller().call.as_ref();
+        let is_known = || self.registry.get().knows(target);
+        self.telemetry.attempt(call, ledger.operation(), target, number, ledger.id(), is_known)
     }
 
     /// Takes what a call to this target needs: room within the model's limits, and the most that it can cost.
@@ -314,9 +325,12 @@ fn names(ledger: &Ledger, model: &str) -> MetadataMap {
     headers
 }
 
-fn headers_of_kept(ledger: &Ledger, entry: &Entry) -> MetadataMap {
+fn headers_of_kept(ledger: &Ledger, entry: &Entry, likeness: Option<f32>) -> MetadataMap {
     let mut headers = names(ledger, &entry.model);
-    headers.insert(CACHE, MetadataValue::from_static("hit"));
+    headers.insert(CACHE, MetadataValue::from_static(if likeness.is_some() { "similar" } else { "hit" }));
+    if let Some(likeness) = likeness.and_then(|cosine| format!("{cosine:.3}").parse().ok()) {
+        headers.insert(SIMILARITY, likeness);
+    }
     headers.insert(AGE, entry.age().as_secs().into());
     headers
 }

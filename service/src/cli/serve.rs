@@ -10,6 +10,7 @@ use super::CommandError;
 use crate::app;
 use crate::config::Config;
 use crate::server::Shutdown;
+use crate::telemetry::Export;
 
 /// Serve models on one port: gRPC, gRPC-Web and OpenAI-compatible HTTP.
 ///
@@ -38,11 +39,12 @@ pub struct Arguments {
 pub fn main(arguments: Arguments) -> Result<(), CommandError> {
     environment::prepare();
     let config = Config::load(arguments.config, arguments.listen)?;
-    config.log.start();
     let ended = runtime(config.server.workers)?.block_on(async {
+        let export = Export::start(&config.telemetry)?;
+        config.log.start(&export);
         let shutdown = Shutdown::new();
         shutdown.on_signals()?;
-        Ok::<_, CommandError>(app::run(&config, shutdown, |_| {}).await?)
+        Ok::<_, CommandError>(app::run(&config, shutdown, export, |_| {}).await?)
     })?;
     match ended.lost() {
         None => Ok(()),

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
+
+use super::grpc::Service;
 use super::judge::{Judge, Who};
 use super::rail::{Action, Rail, What};
 use super::webhook::Webhook;
@@ -35,13 +38,14 @@ impl Config {
 
 fn rail(name: &str, mut section: Section<'_>) -> Option<Rail> {
     let models: Vec<String> = section.optional("models").unwrap_or_else(|| vec!["*".to_owned()]);
-    let kinds: Vec<&str> = ["find", "model", "webhook"].into_iter().filter(|key| section.has(key)).collect();
+    let kinds: Vec<&str> = ["find", "model", "webhook", "grpc"].into_iter().filter(|key| section.has(key)).collect();
     let what = match kinds.as_slice() {
         ["find"] => words(&mut section),
         ["model"] => model(&mut section),
         ["webhook"] => webhook(&mut section),
+        ["grpc"] => grpc(&mut section),
         _ => {
-            section.problem("", "needs one of find, model and webhook");
+            section.problem("", "needs one of find, model, webhook and grpc");
             None
         }
     };
@@ -86,12 +90,19 @@ fn model(section: &mut Section<'_>) -> Option<What> {
 }
 
 fn webhook(section: &mut Section<'_>) -> Option<What> {
-    let url: String = section.optional("webhook")?;
-    let made = fetchable(&url).and_then(Webhook::new);
-    match made {
-        Ok(webhook) => Some(judge(section, Who::Webhook(Arc::new(webhook)), Duration::from_secs(2))),
+    service(section, "webhook", |uri| Ok(Who::Webhook(Arc::new(Webhook::new(uri)?))))
+}
+
+fn grpc(section: &mut Section<'_>) -> Option<What> {
+    service(section, "grpc", |uri| Ok(Who::Grpc(Arc::new(Service::new(uri)?))))
+}
+
+fn service(section: &mut Section<'_>, key: &str, make: impl FnOnce(Uri) -> Result<Who, String>) -> Option<What> {
+    let url: String = section.optional(key)?;
+    match fetchable(&url).and_then(make) {
+        Ok(who) => Some(judge(section, who, Duration::from_secs(2))),
         Err(problem) => {
-            section.problem("webhook", problem);
+            section.problem(key, problem);
             None
         }
     }

@@ -1,4 +1,4 @@
-//! Somebody else who looks at texts: a model, or a service behind a webhook.
+//! Somebody else who looks at texts: a model, or a service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,11 @@ use sabir_proto::v1::response_format::{Format, JsonSchema};
 use sabir_proto::v1::{ChatMessage, CreateChatCompletionRequest, ResponseFormat, Role};
 use serde::{Deserialize, Serialize};
 
+use super::grpc::Service;
 use super::webhook::Webhook;
 use crate::auth::Principal;
 use crate::chat::{Answer, Caller, Chat};
+use crate::telemetry::event;
 
 /// How much of a conversation a judge is shown, in bytes from its end.
 const SHOWN: usize = 256 << 10;
@@ -46,26 +48,29 @@ pub(super) struct Judge {
 #[derive(Clone, Debug)]
 pub(super) enum Who {
     /// A model, with the rules that it judges by.
-    Model {
-        name: Arc<str>,
-        policy: Arc<str>,
-    },
+    Model { name: Arc<str>, policy: Arc<str> },
+    /// A service, by HTTP.
     Webhook(Arc<Webhook>),
+    /// A service, by gRPC.
+    Grpc(Arc<Service>),
 }
 
 /// A judgement, as a webhook gives it and as a model is asked to give it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Judgement {
-    action: Said,
+    pub(super) action: Said,
     #[serde(default)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Said {
+pub(super) enum Said {
+    /// It goes on.
     Allow,
+    /// It goes on, and the caller may know.
     Annotate,
+    /// It is refused.
     Block,
 }
 
@@ -79,6 +84,7 @@ impl Judge {
         let judgement = async {
             match &self.who {
                 Who::Model { name, policy } => ask(chat, caller, name, policy, told).await,
+                Who::Grpc(service) => service.ask(stage, &caller.principal.actor, told, self.timeout).await,
                 Who::Webhook(webhook) => webhook.ask(stage, &caller.principal.actor, told).await,
             }
         };
@@ -88,7 +94,7 @@ impl Judge {
             Ok(Judgement { action: Said::Annotate, .. }) => Verdict::Note,
             Ok(Judgement { action: Said::Block, reason }) => Verdict::Block(reason),
             Err(problem) => {
-                tracing::warn!(problem, open = self.open, "a guardrail cannot be asked");
+                tracing::warn!(event = event::GUARDRAIL_AWAY, problem, open = self.open, "a guardrail cannot be asked");
                 if self.open { Verdict::Pass } else { Verdict::Block("it could not be checked".to_owned()) }
             }
         }

@@ -2,9 +2,11 @@
 
 use sabir_proto::v1::chat_message::Content;
 use sabir_proto::v1::content_part::Part;
+use sabir_proto::v1::embedding_input::Input;
 use sabir_proto::v1::tool_call::Call;
 use sabir_proto::v1::{
-    ChatCompletion, ChatMessage, CreateChatCompletionRequest, ReasoningDetail, ResponseMessage, Role, ToolCall,
+    ChatCompletion, ChatMessage, CreateChatCompletionRequest, CreateEmbeddingRequest, ReasoningDetail, ResponseMessage,
+    Role, ToolCall,
 };
 
 use super::book::Book;
@@ -29,6 +31,24 @@ pub(super) fn of_request(request: &mut CreateChatCompletionRequest, see: &mut dy
         of_calls(&mut message.tool_calls, see);
         message.function_call.iter_mut().for_each(|call| see(&mut call.arguments));
     }
+}
+
+/// Shows every text that is to become a vector.
+pub(super) fn of_input(request: &mut CreateEmbeddingRequest, see: &mut dyn FnMut(&mut String)) {
+    for input in &mut request.input {
+        if let Some(Input::Text(text)) = &mut input.input {
+            see(text);
+        }
+    }
+}
+
+/// The same, as something that is said.
+pub(super) fn told_of_input(request: &CreateEmbeddingRequest) -> Vec<Told> {
+    let texts = request.input.iter().filter_map(|input| match &input.input {
+        Some(Input::Text(text)) => Some(text.clone()),
+        _ => None,
+    });
+    texts.map(|text| Told { role: "user", text }).collect()
 }
 
 /// Shows every text of an answer.

@@ -62,6 +62,11 @@ impl Config {
         config
     }
 
+    /// What holds for those who have no limit of their own.
+    pub(crate) fn defaults(&self) -> Defaults {
+        self.defaults
+    }
+
     /// Starts to hold callers to the limits in the store. `shared` tells whether other replicas may use the same store.
     ///
     /// # Errors
@@ -78,7 +83,7 @@ impl Config {
         let rules = Rules::load(&*store, self.defaults).await?;
         let leaser = self.shared.unwrap_or(shared).then(|| Arc::new(Leaser::new(Arc::clone(&store), self.open_for)));
         let limiter = Limiter::new(rules, ACCOUNTS, leaser, self.wait);
-        limiter.start(store, generations, seen, self.defaults);
+        limiter.start(store, generations, seen);
         Ok(limiter)
     }
 }

@@ -18,6 +18,8 @@ use super::bucket::{Bucket, Wish};
 use super::limiter::Limiter;
 use super::rules::{Defaults, Rules};
 
+use crate::telemetry::event;
+
 /// How often accounts are looked over.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -109,13 +111,16 @@ impl Leaser {
     /// Notes that the database does not answer.
     fn note_away(&self, now: u64) {
         if self.away_since.compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            tracing::warn!(open_for = ?self.open_for, "limits cannot be shared: the database is away");
+            tracing::warn!(
+                event = event::LIMITS_UNSHARED, open_for = ?self.open_for,
+                "limits cannot be shared: the database is away"
+            );
         }
     }
 
     fn note_there(&self) {
         if self.away_since.swap(0, Ordering::Relaxed) != 0 {
-            tracing::info!("limits are shared again");
+            tracing::info!(event = event::LIMITS_SHARED, "limits are shared again");
         }
     }
 
@@ -283,14 +288,8 @@ fn bucket(state: &mut State, meter: Meter) -> Option<&mut Bucket> {
 
 impl Limiter {
     /// Starts what goes on beside the calls. It ends with [`Limiter::close`]. The rules are those of the generation `seen`.
-    pub(super) fn start(
-        &self,
-        store: Arc<dyn LimitStore>,
-        generations: watch::Receiver<Generations>,
-        seen: i64,
-        defaults: Defaults,
-    ) {
-        tokio::spawn(follow(self.clone(), store, generations, seen, defaults));
+    pub(super) fn start(&self, store: Arc<dyn LimitStore>, generations: watch::Receiver<Generations>, seen: i64) {
+        tokio::spawn(follow(self.clone(), store, generations, seen));
         let limiter = self.clone();
         match self.leaser().cloned() {
             Some(leaser) => drop(tokio::spawn(async move { leaser.run(limiter).await })),
@@ -310,7 +309,10 @@ impl Limiter {
         leaser.stop.cancel();
         let done = leaser.done.notified();
         if !leaser.stopped.load(Ordering::Acquire) && tokio::time::timeout(PATIENCE * 5, done).await.is_err() {
-            tracing::warn!("what was leased of limits was not given back in time; it comes back by itself");
+            tracing::warn!(
+                event = event::LEASES_UNRETURNED,
+                "what was leased of limits was not given back in time; it comes back by itself"
+            );
         }
     }
 }
@@ -321,7 +323,6 @@ async fn follow(
     store: Arc<dyn LimitStore>,
     mut generations: watch::Receiver<Generations>,
     mut seen: i64,
-    defaults: Defaults,
 ) {
     while generations.changed().await.is_ok() {
         let now = generations.borrow_and_update().limits;
@@ -329,10 +330,10 @@ async fn follow(
             continue;
         }
         loop {
-            match Rules::load(&*store, defaults).await {
-                Ok(rules) => break limiter.replace(rules),
+            match Rules::load(&*store, Defaults::default()).await {
+                Ok(rules) => break limiter.replace(&rules),
                 Err(error) => {
-                    tracing::warn!(%error, "limits have changed and cannot be read");
+                    tracing::warn!(event = event::LIMITS_UNREAD, %error, "limits have changed and cannot be read");
                     tokio::time::sleep(PATIENCE).await;
                 }
             }

@@ -13,7 +13,7 @@ use super::call::CallLimits;
 use super::hold::{Hold, Part};
 use super::leaser::{Leaser, Presence};
 use super::refusal::{Cause, Refusal};
-use super::rules::{Rule, Rules};
+use super::rules::{Defaults, Rule, Rules};
 use super::standing::Standing;
 
 /// What a call wants to take.
@@ -186,9 +186,16 @@ impl Limiter {
         Arc::clone(&self.0.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on, these hold.
-    pub(super) fn replace(&self, rules: Arc<Rules>) {
-        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    /// From now on, these limits hold; for those who have none of their own, what held before.
+    pub(super) fn replace(&self, rules: &Rules) {
+        let mut current = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(rules.with_defaults(current.defaults()));
+    }
+
+    /// From now on, this holds for those who have no limit of their own.
+    pub(crate) fn set_defaults(&self, defaults: Defaults) {
+        let mut current = self.0.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(current.with_defaults(defaults));
     }
 
     pub(super) fn accounts(&self) -> &Accounts {

@@ -79,6 +79,18 @@ impl Rules {
         Ok(Arc::new(Self::new(limits, defaults)))
     }
 
+    /// The same limits, with these for those who have none of their own.
+    pub(super) fn with_defaults(&self, defaults: Defaults) -> Self {
+        let models =
+            defaults.each_model.is_some() || self.set.keys().any(|subject| matches!(subject, Subject::Model(_)));
+        Self { set: self.set.clone(), defaults, models }
+    }
+
+    /// What holds for those who have no limit of their own.
+    pub(super) fn defaults(&self) -> Defaults {
+        self.defaults
+    }
+
     /// What holds for a subject.
     pub(crate) fn of(&self, subject: &Subject) -> Option<Rule> {
         let default = match subject {

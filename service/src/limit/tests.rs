@@ -112,7 +112,7 @@ fn replica(store: &Arc<Scripted>, rule: Rule, open_for: Option<Duration>) -> Lim
     let leaser = Arc::new(Leaser::new(Arc::clone(store) as _, open_for));
     let rules = Arc::new(Rules::new([], each_key(rule)));
     let limiter = Limiter::new(rules, 1_000, Some(leaser), Duration::from_millis(250));
-    limiter.start(Arc::clone(store) as _, watch::channel(Generations::default()).1, 0, each_key(rule));
+    limiter.start(Arc::clone(store) as _, watch::channel(Generations::default()).1, 0);
     limiter
 }
 

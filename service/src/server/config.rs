@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use transcode::cors::Origins;
 
+use super::tls;
 use crate::auth::Mode;
 use crate::config::{ByteSize, Section};
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub bodies_limit: usize,
     /// `server.max_streams`: how many calls with a streamed request or answer may be open at once.
     pub max_streams: usize,
+    /// `server.max_calls`: how many calls may be open at once.
+    pub max_calls: usize,
     /// `server.body_timeout`: how long a request body may pause before the request is given up.
     pub body_timeout: Duration,
     /// `server.stream_keep_alive`: how long a stream of events may be silent before a comment is sent, so that proxies
@@ -41,6 +44,11 @@ pub struct Config {
     pub request_timeout: Option<Duration>,
     /// `server.drain_timeout`: how long open calls may go on after a request to stop.
     pub drain_timeout: Duration,
+    /// `server.max_connection_age`: how long a connection may last before its client is asked to make another, so that a
+    /// balancer spreads clients over new replicas. Calls that are open go on. Left out: no limit.
+    pub max_connection_age: Option<Duration>,
+    /// `[server.tls]`: the certificates. Left out: no TLS.
+    pub tls: Option<tls::Config>,
     /// `server.cors_origins`: origins of web pages that may call, or `"*"`. Left out: pages served from loopback.
     pub cors_origins: Origins,
 }
@@ -55,6 +63,7 @@ impl Config {
             body_limit: section.value("body_limit", ByteSize(32 << 20)).0,
             bodies_limit: section.value("bodies_limit", ByteSize(512 << 20)).0,
             max_streams: section.value("max_streams", 65_536),
+            max_calls: section.value("max_calls", 10_000),
             body_timeout: section.value("body_timeout", Duration::from_secs(30)),
             stream_keep_alive: section.value("stream_keep_alive", Duration::from_secs(15)),
             max_connections: section.value("max_connections", 10_000),
@@ -62,6 +71,8 @@ impl Config {
             header_timeout: section.value("header_timeout", Duration::from_secs(75)),
             request_timeout: section.optional("request_timeout"),
             drain_timeout: section.value("drain_timeout", Duration::from_secs(30)),
+            max_connection_age: section.optional("max_connection_age"),
+            tls: tls::Config::read(section.section("tls")),
             cors_origins: cors_origins(&mut section),
         };
         if config.workers.is_some_and(|workers| !(1..=1024).contains(&workers)) {
@@ -72,6 +83,9 @@ impl Config {
         }
         if config.bodies_limit < config.body_limit {
             section.problem("bodies_limit", "must be at least server.body_limit, or no body of that size ever passes");
+        }
+        if config.max_calls == 0 {
+            section.problem("max_calls", "must be more than 0");
         }
         if config.max_streams == 0 {
             section.problem("max_streams", "must be more than 0");
@@ -85,6 +99,7 @@ impl Config {
             ("handshake_timeout", Some(config.handshake_timeout)),
             ("header_timeout", Some(config.header_timeout)),
             ("request_timeout", config.request_timeout),
+            ("max_connection_age", config.max_connection_age),
         ] {
             if limit == Some(Duration::ZERO) {
                 section.problem(key, "must be more than 0");

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,14 +13,15 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 
 use super::config::Config;
 use super::first_bytes::FirstBytes;
+use super::shutdown::Shutdown;
+use crate::telemetry::OpenConnection;
 
 /// How many calls one HTTP/2 connection may have open. gRPC clients put all their calls on one connection.
 const MAX_STREAMS: u32 = 1024;
@@ -50,9 +53,52 @@ pub(crate) fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Where a request comes from, in its extensions: the other end of the connection, which may be a proxy's.
+/// Where a request comes from, in its extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// The other end of the connection, which may be a proxy's.
+    pub(crate) address: SocketAddr,
+    /// Who its certificate says it is, if it has shown one.
+    pub(crate) names: Option<Arc<[String]>>,
+}
+
+/// How long a connection may take for what.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(super) struct Limits {
+    /// To agree on keys, and to show which protocol it speaks.
+    pub(super) handshake: Duration,
+    /// From its beginning until its client is asked to make another.
+    age: Option<Duration>,
+}
+
+impl Limits {
+    /// Those of a connection from there. Ages differ by a tenth, so that clients that came together do not come again together.
+    pub(super) fn new(config: &Config, peer: SocketAddr) -> Self {
+        let spread = 0.9 + f64::from(peer.port() % 1000) / 5000.0;
+        Self { handshake: config.handshake_timeout, age: config.max_connection_age.map(|age| age.mul_f64(spread)) }
+    }
+
+    /// Resolves when the connection has become too old.
+    async fn aged(self) {
+        match self.age {
+            Some(age) => tokio::time::sleep(age).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A connection's place among those that may be open, and in the count of those that are.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _open: OpenConnection,
+}
+
+impl Slot {
+    pub(crate) fn new(permit: OwnedSemaphorePermit, open: OpenConnection) -> Self {
+        Self { _permit: permit, _open: open }
+    }
+}
 
 /// A service whose requests know where they come from.
 #[derive(Debug, Clone)]
@@ -80,26 +126,38 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.peer.clone());
         self.inner.call(request)
     }
 }
 
-/// Serves the connection to its end, or until it becomes a WebSocket, which lives on by itself. The slot is given back
-/// when the stream is closed.
-pub(crate) fn serve<S, B>(
+/// Serves the connection to its end, or until it becomes a WebSocket, which lives on by itself. When it is time to stop, or
+/// the connection is too old, open calls finish and no new ones begin. The slot is given back when the stream is closed.
+///
+/// # Errors
+/// What the client broke.
+pub(super) async fn serve<T, S, B>(
     protocol: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
-    slot: OwnedSemaphorePermit,
-    handshake_timeout: Duration,
+    stream: T,
+    slot: Slot,
+    limits: Limits,
+    shutdown: Shutdown,
     service: S,
-) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<S, B>
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stream = TokioIo::new(FirstBytes::new(stream, handshake_timeout).holding(slot));
-    protocol.serve_connection_with_upgrades(stream, TowerToHyperService::new(service)).into_owned()
+    let stream = TokioIo::new(FirstBytes::new(stream, limits.handshake).holding(slot));
+    let mut connection = pin!(protocol.serve_connection_with_upgrades(stream, TowerToHyperService::new(service)));
+    tokio::select! {
+        served = connection.as_mut() => return served,
+        () = shutdown.stopping() => {}
+        () = limits.aged() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
 }

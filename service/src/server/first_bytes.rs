@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
+
+use super::connection::Slot;
 
 /// What an HTTP/2 client sends first (RFC 9113 section 3.4). The first byte that differs makes it HTTP/1.1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -22,7 +23,7 @@ pub(crate) struct FirstBytes<T = TcpStream> {
     stream: T,
     undecided: Option<Undecided>,
     /// Given back when the stream is dropped.
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl<T> FirstBytes<T> {
     }
 
     /// Keeps the connection's slot as long as the stream is there, whoever has it by then.
-    pub(crate) fn holding(self, slot: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn holding(self, slot: Slot) -> Self {
         Self { _slot: Some(slot), ..self }
     }
 }

@@ -2,6 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::event;
+
 /// A handle that asks a server to stop, and that its parts listen to. Clones are the same order.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
@@ -39,9 +41,13 @@ impl Shutdown {
                     _ = interrupt.recv() => "SIGINT",
                 };
                 if shutdown.is_stopping() {
-                    tracing::warn!(signal = name, "asked again to stop: cutting open calls");
+                    tracing::warn!(event = event::CUTTING, signal = name, "asked again to stop: cutting open calls");
                 } else {
-                    tracing::info!(signal = name, "stopping: open calls may finish; a second signal cuts them");
+                    tracing::info!(
+                        event = event::STOPPING,
+                        signal = name,
+                        "stopping: open calls may finish; a second signal cuts them"
+                    );
                 }
                 shutdown.stop();
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sabir_providers::{Setup, SetupError, Transport};
 use transcode::json::Plans;
 
-use super::{Config, Provider, Registry};
+use super::{Config, Healths, Provider, Registry};
 
 /// Why the models cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,26 @@ impl Config {
     /// # Errors
     /// A provider that cannot be asked; a local model that cannot be loaded.
     pub(crate) async fn build(&self, plans: Arc<Plans>) -> Result<Registry, BuildError> {
-        let mut providers: Vec<Provider> = self.local_provider().await?.into_iter().collect();
+        let local = self.local_provider().await?;
+        self.with_local(plans, local.map(Arc::new), &Healths::default())
+    }
+
+    /// Makes the registry anew, with the local model of `old`, which takes long to load, and with what is known of how
+    /// targets have done of late.
+    ///
+    /// # Errors
+    /// A provider that cannot be asked.
+    pub(crate) async fn rebuild(&self, plans: Arc<Plans>, old: &Registry) -> Result<Registry, BuildError> {
+        self.with_local(plans, old.local(), old.healths())
+    }
+
+    fn with_local(
+        &self,
+        plans: Arc<Plans>,
+        local: Option<Arc<Provider>>,
+        healths: &Healths,
+    ) -> Result<Registry, BuildError> {
+        let mut providers: Vec<Arc<Provider>> = local.into_iter().collect();
         if !self.providers.is_empty() {
             let transport = Transport::new(self.transport.clone());
             for (name, config) in &self.providers {
@@ -42,15 +61,18 @@ impl Config {
                 let upstream = (config.dialect.build)(setup)
                     .map_err(|source| BuildError::Provider { name: name.clone(), source })?;
                 let origin = format!("{} ({})", config.origin, config.endpoint.authority());
-                providers.push(Provider::open(name, upstream, origin));
+                let upstream = config.schemas.around(upstream);
+                let provider = Provider::open(name, upstream, origin).at(config.endpoint.authority());
+                providers.push(Arc::new(provider));
             }
         }
-        let registry = Registry::new(providers, self.models.aliases.clone(), self.models.default_provider.as_deref());
-        Ok(registry.with_routes(&self.routes).with_attempts(self.models.attempts))
+        let registry = Registry::of(providers, self.models.aliases.clone(), self.models.default_provider.as_deref());
+        Ok(registry.with_routes_and(&self.routes, healths).with_attempts(self.models.attempts))
     }
 
     #[cfg(feature = "local")]
     async fn local_provider(&self) -> Result<Option<Provider>, BuildError> {
+        use crate::telemetry::event;
         use sabir_providers::local::{Embedder, LocalModel, LocalModels, LocalOptions};
 
         let config = &self.local;
@@ -61,6 +83,7 @@ impl Config {
         let embeds = config.embedding_required || config.embedding_model.is_dir();
         if !answers {
             tracing::info!(
+                event = event::NO_LOCAL_MODEL,
                 looked_for = %config.model.display(),
                 "no local model: set SABIR_LOCAL__MODEL to a GGUF file to have one"
             );

@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Provider;
 
+use crate::telemetry::event;
+
 /// How long a list is fresh.
 const FRESH: Duration = Duration::from_secs(300);
 
@@ -103,18 +105,28 @@ impl Provider {
         let (models, next) = match outcome {
             Ok(Ok(models)) => (Some(Arc::from(models)), FRESH),
             Ok(Err(error)) => {
-                tracing::warn!(provider = %self.name, %error, "the provider does not list its models");
+                tracing::warn!(
+                    event = event::MODELS_UNLISTED, provider = %self.name, %error,
+                    "the provider does not list its models"
+                );
                 (None, RETRY)
             }
             Err(_) => {
-                tracing::warn!(provider = %self.name, limit = ?FETCH_TIMEOUT, "the provider does not list its models in time");
+                tracing::warn!(
+                    event = event::MODELS_UNLISTED, provider = %self.name, limit = ?FETCH_TIMEOUT,
+                    "the provider does not list its models in time"
+                );
                 (None, RETRY)
             }
         };
         if let Some(models) = models.as_ref().filter(|models| before.as_ref() != Some(models)) {
             let names: &Arc<[ModelInfo]> = models;
             let first: Vec<String> = names.iter().take(3).map(|model| format!("{}/{}", self.name, model.id)).collect();
-            tracing::info!(provider = %self.name, from = %self.origin, count = names.len(), first = first.join(", "), "models found");
+            tracing::info!(
+                event = event::MODELS_FOUND,
+                provider = %self.name, from = %self.origin, count = names.len(), first = first.join(", "),
+                "models found"
+            );
         }
         self.listing.state.send_modify(|state| {
             state.models = models.or_else(|| state.models.take());

@@ -73,6 +73,11 @@ pub struct ModelsConfig {
 pub type TransportConfig = sabir_providers::TransportConfig;
 
 impl Config {
+    /// Whether a route takes a kept answer for a question that is merely much like it.
+    pub(crate) fn compares_questions(&self) -> bool {
+        self.routes.values().any(|route| route.policy.cache_similarity.is_some())
+    }
+
     /// Reads all of the sections out of the whole configuration.
     pub(crate) fn read(root: &mut Section<'_>) -> Self {
         let local = LocalConfig::read(root.section("local"));
@@ -211,7 +216,7 @@ fn providers(root: &mut Section<'_>) -> BTreeMap<String, ProviderConfig> {
     }
     for found in vendors::discover(|variable| root.environment(variable)) {
         if !named.iter().any(|name| name == found.vendor.name) {
-            match ProviderConfig::discovered(&found) {
+            match ProviderConfig::discovered(&found, |variable| root.environment(variable)) {
                 Ok(provider) => {
                     providers.insert(found.vendor.name.to_owned(), provider);
                 }

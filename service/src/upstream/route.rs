@@ -47,6 +47,8 @@ pub(crate) struct Policy {
     pub(crate) timeout: Option<Duration>,
     /// After how long without a first byte the next target is asked as well; `None` for never.
     pub(crate) hedge_after: Option<Duration>,
+    /// How much alike two questions must be for one kept answer; `None` if they must be the same.
+    pub(crate) cache_similarity: Option<f64>,
 }
 
 /// Other targets for some calls.
@@ -95,12 +97,19 @@ pub(crate) struct Plan {
     pub(crate) timeout: Option<Duration>,
     /// After how long the next target is asked as well.
     pub(crate) hedge_after: Option<Duration>,
+    /// How much alike two questions must be for one kept answer; `None` if they must be the same.
+    pub(crate) cache_similarity: Option<f64>,
 }
 
 impl Plan {
     /// The plan of a name that stands for one model.
     pub(crate) fn of(target: Target, attempts: usize) -> Self {
-        Self { targets: vec![target], attempts, timeout: None, hedge_after: None }
+        Self { targets: vec![target], attempts, timeout: None, hedge_after: None, cache_similarity: None }
+    }
+
+    /// The target of an attempt, which are counted from 1.
+    pub(crate) fn target(&self, attempt: usize) -> &Target {
+        &self.targets[(attempt.max(1) - 1) % self.targets.len()]
     }
 }
 
@@ -118,6 +127,7 @@ impl Route {
             attempts: self.policy.attempts,
             timeout: self.policy.timeout,
             hedge_after: self.policy.hedge_after,
+            cache_similarity: self.policy.cache_similarity,
         }
     }
 

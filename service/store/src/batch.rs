@@ -6,7 +6,13 @@
 
 mod collector;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -52,12 +58,34 @@ pub struct UsageWriter {
     closing: CancellationToken,
     /// How many rows were not written; `None` until the queue is closed.
     unwritten: watch::Receiver<Option<usize>>,
+    counts: Arc<Counts>,
 }
 
 /// A place in the queue for one row. Dropped without a row, it gives the place back.
 #[derive(Debug)]
 pub struct UsagePermit {
     place: mpsc::OwnedPermit<UsageRow>,
+    counts: Arc<Counts>,
+}
+
+/// How the writer does, as figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageFigures {
+    /// Rows that were handed over and are not written yet.
+    pub pending: u64,
+    /// Rows that the database refused for good, or that were given up at the end.
+    pub lost: u64,
+    /// Writes that failed, those that were tried again included.
+    pub failed_writes: u64,
+}
+
+/// What the figures are made of.
+#[derive(Debug, Default)]
+struct Counts {
+    recorded: AtomicU64,
+    written: AtomicU64,
+    lost: AtomicU64,
+    failed_writes: AtomicU64,
 }
 
 impl UsageWriter {
@@ -66,9 +94,10 @@ impl UsageWriter {
         let (queue, rows) = mpsc::channel(config.capacity.max(1));
         let (report, unwritten) = watch::channel(None);
         let closing = CancellationToken::new();
-        let collector = Collector::new(store, rows, closing.clone(), config);
+        let counts = Arc::<Counts>::default();
+        let collector = Collector::new(store, rows, closing.clone(), config, Arc::clone(&counts));
         tokio::spawn(collector.run(report));
-        Self { queue, closing, unwritten }
+        Self { queue, closing, unwritten, counts }
     }
 
     /// Waits for a place for one row. Takes no time unless the database has fallen behind.
@@ -77,9 +106,18 @@ impl UsageWriter {
     /// `Unavailable` when the writer is closed.
     pub async fn reserve(&self) -> Result<UsagePermit, StoreError> {
         match self.queue.clone().reserve_owned().await {
-            Ok(place) => Ok(UsagePermit { place }),
+            Ok(place) => Ok(UsagePermit { place, counts: Arc::clone(&self.counts) }),
             Err(_closed) => Err(StoreError::new(StoreErrorKind::Unavailable, "the usage log is shutting down")),
         }
+    }
+
+    /// How it does.
+    pub fn figures(&self) -> UsageFigures {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Counts { recorded, written, lost, failed_writes } = &*self.counts;
+        // What is gone is read first, so that the difference is never below what it was.
+        let (written, lost, failed_writes) = (read(written), read(lost), read(failed_writes));
+        UsageFigures { pending: read(recorded).saturating_sub(written + lost), lost, failed_writes }
     }
 
     /// Refuses further reservations, waits until every permit is used or dropped, and writes every row. Answers how
@@ -97,6 +135,7 @@ impl UsageWriter {
 impl UsagePermit {
     /// Hands over the row.
     pub fn record(self, row: UsageRow) {
+        self.counts.recorded.fetch_add(1, Ordering::Relaxed);
         self.place.send(row);
     }
 }

@@ -2,6 +2,7 @@
 //! to get an empty store; whatever the claims below say then holds for all of them.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod answer;
 mod budget;
 mod capture;
 mod identity;
@@ -11,6 +12,7 @@ mod usage;
 
 use std::{future::Future, sync::Arc};
 
+pub use answer::answer_store;
 pub use budget::{budget_store, sample_budget, sample_report};
 pub use capture::{capture_store, sample_capture};
 pub use identity::{identity_store, sample_audit, sample_key, sample_team, sample_user};
@@ -18,7 +20,10 @@ pub use limits::{limit_store, sample_limit};
 pub use tokens::token_store;
 pub use usage::usage_sum_store;
 
-use crate::{BatchConfig, Operation, Outcome, Protocol, TokenSource, UsageFilter, UsageRow, UsageStore, UsageWriter};
+use crate::{
+    BatchConfig, Operation, Outcome, Protocol, TokenSource, UsageAttempt, UsageFilter, UsageRow, UsageStore,
+    UsageWriter,
+};
 
 /// Checks every claim, each on an empty store of its own.
 pub async fn usage_store<Store, Fresh, Ready>(fresh: Fresh)
@@ -65,6 +70,20 @@ pub fn sample_row(number: u64) -> UsageRow {
         token_source: TokenSource::Reported,
         cost_nanos: 525_300,
         price_version: Some(3),
+        attempts: match number % 3 {
+            0 => Vec::new(),
+            count => (1..=u32::try_from(count).unwrap()).map(sample_attempt).collect(),
+        },
+    }
+}
+
+fn sample_attempt(number: u32) -> UsageAttempt {
+    UsageAttempt {
+        number,
+        model: "openai/gpt-\"4o\"".to_owned(),
+        outcome: if number == 1 { "rate_limited".into() } else { UsageAttempt::SERVED.into() },
+        after_micros: 1_000 * i64::from(number),
+        latency_micros: 900,
     }
 }
 

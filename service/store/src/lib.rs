@@ -3,6 +3,7 @@
 //! Nothing here knows a database, a protocol or a request. The database crates beside this one implement the traits,
 //! and all of them pass the same suite ([`conformance`], behind the feature of that name).
 
+mod answer;
 mod audit;
 mod batch;
 mod budget;
@@ -21,8 +22,9 @@ mod tokens;
 mod usage;
 mod waits;
 
+pub use answer::{AnswerStore, KeptAnswer};
 pub use audit::{AuditEntry, AuditFilter, AuditStore};
-pub use batch::{BatchConfig, UsagePermit, UsageWriter};
+pub use batch::{BatchConfig, UsageFigures, UsagePermit, UsageWriter};
 pub use budget::{
     Budget, BudgetPeriod, BudgetState, BudgetStore, LeaseAnswer, LeaseBook, LeaseGrant, LeaseReport, MAX_AMOUNT_NANOS,
     OrphanedLease, PeriodBook, Span, crossing, exchange, orphan_audit, settle, warning_audit,
@@ -38,7 +40,7 @@ pub use store::Store;
 pub use subject::Subject;
 pub use tokens::{OAuthClient, RefreshFamily, Renewal, Revocation, SigningKey, TokenStore};
 pub use usage::{
-    Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageFilter, UsageGroup, UsageGrouping, UsageRow,
-    UsageStore, UsageSum, UsageSumQuery, UsageSumStore, unix_day, unix_micros,
+    Operation, Outcome, Protocol, StoreFuture, TokenSource, UsageAttempt, UsageFilter, UsageGroup, UsageGrouping,
+    UsageRow, UsageStore, UsageSum, UsageSumQuery, UsageSumStore, unix_day, unix_micros,
 };
 pub use waits::{ConnectionWaits, WAIT_BOUNDS};

@@ -1,8 +1,8 @@
 //! All that a database keeps, as one trait: what the service holds, and hands on aggregate by aggregate.
 
 use crate::{
-    AuditStore, BudgetStore, CaptureStore, ChangeStore, ConnectionWaits, IdentityStore, LimitStore, PriceStore,
-    StoreFuture, TokenStore, UsageStore, UsageSumStore,
+    AnswerStore, AuditStore, BudgetStore, CaptureStore, ChangeStore, ConnectionWaits, IdentityStore, LimitStore,
+    PriceStore, StoreFuture, TokenStore, UsageStore, UsageSumStore,
 };
 
 /// A database with every aggregate.
@@ -17,6 +17,7 @@ pub trait Store:
     + BudgetStore
     + PriceStore
     + CaptureStore
+    + AnswerStore
 {
     /// Closes every connection. Close what writes to the store first.
     fn close(&self) -> StoreFuture<'_, ()>;

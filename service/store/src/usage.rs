@@ -2,6 +2,7 @@
 //!
 //! A row holds figures and names, never what was said.
 
+mod attempt;
 mod code;
 mod sum;
 
@@ -12,6 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+pub use attempt::UsageAttempt;
 pub use code::{Operation, Outcome, Protocol, TokenSource};
 pub use sum::{UsageGroup, UsageGrouping, UsageSum, UsageSumQuery, UsageSumStore, unix_day};
 use uuid::Uuid;
@@ -70,6 +72,8 @@ pub struct UsageRow {
     pub cost_nanos: i64,
     /// The version of the price table by which it cost that; `None` where the model has no price.
     pub price_version: Option<i64>,
+    /// The attempts it took, in the order they ended; none where the first one served.
+    pub attempts: Vec<UsageAttempt>,
 }
 
 /// A time as rows keep it: microseconds since the Unix epoch, negative before it.

@@ -4,6 +4,7 @@
 //! Written from the providers' references, and from nothing of ours, so that the two readings check each other.
 
 mod anthropic;
+mod bedrock;
 mod cohere;
 mod gemini;
 mod ollama;
@@ -53,6 +54,7 @@ pub(super) fn of(method: &Method, path: &str) -> Option<&'static dyn Dialect> {
         (&Method::POST, "/v1/responses") => Some(&responses::Responses),
         (&Method::POST, "/v2/chat") => Some(&cohere::Cohere),
         (&Method::POST, "/api/chat") => Some(&ollama::Ollama),
+        (&Method::POST, path) if path.starts_with("/model/") => Some(&bedrock::Bedrock),
         (&Method::POST, path) if path.starts_with("/v1beta/models/") => Some(&gemini::Gemini),
         _ => None,
     }

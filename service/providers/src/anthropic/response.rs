@@ -13,7 +13,7 @@ use super::{Schema, error, usage};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 
 /// Who can read the thoughts of these models.
-pub(super) const FORMAT: &str = "anthropic-claude-v1";
+pub(crate) const FORMAT: &str = "anthropic-claude-v1";
 
 /// The member that holds the blocks of an answer, verbatim, which our words cannot say in full.
 const BLOCKS: &str = "content_blocks";

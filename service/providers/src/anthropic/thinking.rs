@@ -17,14 +17,14 @@ const LEAST_BUDGET: i32 = 1024;
 const ADAPTIVE_SINCE: (u32, u32) = (4, 6);
 
 /// How hard to think, in the protocol's two places.
-pub(super) struct Thinking {
-    pub(super) param: ThinkingParam,
-    pub(super) effort: Option<String>,
+pub(crate) struct Thinking {
+    pub(crate) param: ThinkingParam,
+    pub(crate) effort: Option<String>,
 }
 
 /// What the request's two ways of saying it mean to this model, whose answer may have `limit` tokens. `None` leaves it to
 /// the model.
-pub(super) fn of(
+pub(crate) fn of(
     model: &str,
     reasoning: Option<Reasoning>,
     effort: Option<String>,

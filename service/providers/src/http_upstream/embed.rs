@@ -28,12 +28,12 @@ impl<P: Protocol> Inner<P> {
         })
     }
 
-    async fn embed_batch(&self, call: EmbedCall) -> Result<Reply<CreateEmbeddingResponse>, UpstreamError> {
-        let (deadline, expected) = (call.deadline, texts(&call.request.input));
+    async fn embed_batch(&self, mut call: EmbedCall) -> Result<Reply<CreateEmbeddingResponse>, UpstreamError> {
+        let (deadline, trace, expected) = (call.deadline, call.trace.take(), texts(&call.request.input));
         let model = call.model.clone();
         let in_base64 = call.request.encoding_format() == "base64";
         let worded = self.protocol.embed_request(call)?;
-        let body = self.ask(worded.request, deadline).await?;
+        let body = self.ask(worded.request, trace, deadline).await?;
         let mut answer = self.protocol.read_embeddings(&body)?;
         if answer.data.len() != expected {
             let message = format!("the upstream was given {expected} texts and gave {} vectors", answer.data.len());
@@ -64,12 +64,12 @@ fn batches(call: EmbedCall, size: usize) -> Vec<EmbedCall> {
     if is_one_text(&call.request.input) || call.request.input.len() <= size {
         return vec![call];
     }
-    let EmbedCall { model, mut request, deadline, on_unsupported } = call;
+    let EmbedCall { model, mut request, deadline, on_unsupported, trace } = call;
     let input = std::mem::take(&mut request.input);
     let batch = |texts: &[EmbeddingInput]| {
         let mut request = request.clone();
         request.input = texts.to_vec();
-        EmbedCall { model: model.clone(), request, deadline, on_unsupported }
+        EmbedCall { model: model.clone(), request, deadline, on_unsupported, trace: trace.clone() }
     };
     input.chunks(size.max(1)).map(batch).collect()
 }
@@ -103,7 +103,8 @@ mod tests {
     fn call(input: Vec<Input>) -> EmbedCall {
         let input = input.into_iter().map(|input| EmbeddingInput { input: Some(input) }).collect();
         let request = Box::new(CreateEmbeddingRequest { input, ..Default::default() });
-        EmbedCall { model: "m".to_owned(), request, deadline: None, on_unsupported: OnUnsupported::Refuse }
+        let on_unsupported = OnUnsupported::Refuse;
+        EmbedCall { model: "m".to_owned(), request, deadline: None, on_unsupported, trace: None }
     }
 
     fn sizes(input: Vec<Input>) -> Vec<usize> {

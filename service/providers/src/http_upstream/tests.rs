@@ -44,6 +44,7 @@ fn call() -> ChatCall {
         deadline: None,
         on_unsupported: Default::default(),
         origin: Default::default(),
+        trace: None,
     }
 }
 

@@ -24,6 +24,7 @@ fn sent(json: &str, streamed: bool, quirks: Quirks) -> String {
         deadline: None,
         on_unsupported: Default::default(),
         origin: Default::default(),
+        trace: None,
     };
     let request = protocol.chat_request(call, streamed).unwrap().request;
     assert_eq!((request.method, &*request.path), (Method::POST, "/chat/completions"));

@@ -11,6 +11,12 @@ const FOREIGN: [&str; 2] = ["cache_control", "is_error"];
 
 /// Takes out marks for another vendor's cache and thoughts of other models, and says in one word how long to think.
 pub(crate) fn tidy(request: &mut CreateChatCompletionRequest) {
+    tidy_all_but_thoughts(request);
+    request.messages.iter_mut().for_each(|message| message.reasoning_details.clear());
+}
+
+/// The same for who can read some of the thoughts, and leaves out the rest himself.
+pub(crate) fn tidy_all_but_thoughts(request: &mut CreateChatCompletionRequest) {
     if let Some(reasoning) = request.reasoning.take()
         && request.reasoning_effort.is_none()
     {
@@ -22,7 +28,6 @@ pub(crate) fn tidy(request: &mut CreateChatCompletionRequest) {
     };
     for message in &mut request.messages {
         forget(&mut message.additional_members);
-        message.reasoning_details.clear();
         if let Some(Content::Parts(parts)) = &mut message.content {
             parts.parts.iter_mut().for_each(|part| forget(&mut part.additional_members));
         }
@@ -32,7 +37,7 @@ pub(crate) fn tidy(request: &mut CreateChatCompletionRequest) {
 }
 
 /// An effort for a number of tokens, by the share of the answer that they are.
-fn effort(reasoning: Reasoning, limit: Option<i32>) -> Option<String> {
+pub(crate) fn effort(reasoning: Reasoning, limit: Option<i32>) -> Option<String> {
     let word = match (reasoning.enabled, reasoning.effort, reasoning.max_tokens, limit) {
         (Some(false), ..) => return None,
         (_, Some(effort), ..) => return Some(effort),

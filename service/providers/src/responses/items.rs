@@ -40,7 +40,8 @@ pub(super) fn word(
             reasoning_details,
             additional_members,
         } = message;
-        unsupported.leave_out(format!("{path}.name"), &name)?;
+        // A result's tool is known by the call that it answers.
+        unsupported.unless(name.is_none() || role == Role::Tool, format!("{path}.name"))?;
         unsupported.leave_out(format!("{path}.audio"), &audio)?;
         unsupported.leave_out(format!("{path}.function_call"), &function_call)?;
         // What tools of the vendor's own did was told to the caller; the vendor has no use for it.
@@ -161,6 +162,11 @@ fn output(content: Option<Content>, path: &str, unsupported: &mut Unsupported) -
     }
 }
 
+/// Whether what stands for a file's bytes says where they are.
+fn is_address(data: &str) -> bool {
+    data.starts_with("https://") || data.starts_with("http://")
+}
+
 /// The parts of a message, whose texts are of this kind.
 fn parts(
     content: Option<Content>,
@@ -192,7 +198,7 @@ fn parts(
             },
             Some(Part::InputAudio(audio)) => ResponsePart { input_audio: Some(audio), ..part("input_audio") },
             Some(Part::File(InputFile { file_data, file_id, filename, additional_members })) => {
-                let is_address = file_data.as_deref().is_some_and(|data| data.starts_with("http"));
+                let is_address = file_data.as_deref().is_some_and(is_address);
                 let (file_url, file_data) = if is_address { (file_data, None) } else { (None, file_data) };
                 ResponsePart {
                     file_data,

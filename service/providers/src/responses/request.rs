@@ -11,20 +11,19 @@ use sabir_proto::v1::{
     ResponseStreamOptions, StreamOptions,
 };
 
-use super::{NAME, Schema, form, items, tools};
+use super::{NAME, Schema, form, include, items, search, tools};
 use crate::error::{UpstreamError, UpstreamErrorKind};
+use crate::openai::translation;
 use crate::unsupported::{Unsupported, foreign_members};
-use crate::upstream::{ChatCall, Dropped};
-
-/// Has the answer hold what the model thought, sealed: nothing of it is left with the vendor.
-const SEALED_THOUGHTS: &str = "reasoning.encrypted_content";
-
-/// Has the answer hold the probabilities of its tokens.
-const LOGPROBS: &str = "message.output_text.logprobs";
+use crate::upstream::{ChatCall, Dropped, Origin};
 
 /// The request in the words of the Responses API, and what could not be said.
 pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateResponseRequest, Dropped), UpstreamError> {
     let mut unsupported = Unsupported::new(call.on_unsupported, NAME);
+    let mut request = call.request;
+    if call.origin == Origin::Translated {
+        translation::tidy_all_but_thoughts(&mut request);
+    }
     let CreateChatCompletionRequest {
         model: _,
         messages,
@@ -64,8 +63,8 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateResponseRequ
         functions,
         function_call,
         reasoning,
-        additional_members,
-    } = *call.request;
+        mut additional_members,
+    } = *request;
 
     unsupported.unless(n.unwrap_or(1) == 1, "n")?;
     unsupported.leave_out("stop", &stop)?;
@@ -76,7 +75,6 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateResponseRequ
     unsupported.leave_out("prediction", &prediction)?;
     unsupported.unless(modalities.iter().all(|modality| modality == "text"), "modalities")?;
     unsupported.leave_out("audio", &audio)?;
-    unsupported.leave_out("web_search_options", &web_search_options)?;
     unsupported.leave_out("prompt_cache_options", &prompt_cache_options)?;
     unsupported.leave_out("moderation", &moderation)?;
     unsupported.leave_out("functions", &functions)?;
@@ -86,9 +84,12 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateResponseRequ
         (Some(newer), Some(older)) => Some(newer.min(older)),
         (newer, older) => newer.or(older),
     };
-    let mut include = vec![SEALED_THOUGHTS.to_owned()];
     let wants_logprobs = logprobs.unwrap_or(false);
-    include.extend(wants_logprobs.then(|| LOGPROBS.to_owned()));
+    let reasoning = thinking(reasoning, reasoning_effort, &mut unsupported)?;
+    let effort = reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
+    let include = include::word(additional_members.remove("include"), &call.model, effort, wants_logprobs)?;
+    let mut offered = tools::word(offered, &mut unsupported)?;
+    offered.extend(web_search_options.map(search::word).transpose()?);
     let request = CreateResponseRequest {
         model: call.model,
         input: Some(Input::InputItems(ResponseItems { items: items::word(messages, &mut unsupported)? })),
@@ -98,10 +99,10 @@ pub(super) fn word(call: ChatCall, streamed: bool) -> Result<(CreateResponseRequ
         temperature,
         top_p,
         top_logprobs: top_logprobs.filter(|_| wants_logprobs),
-        tools: tools::word(offered, &mut unsupported)?,
+        tools: offered,
         tool_choice: tools::choice(tool_choice, &mut unsupported)?,
         parallel_tool_calls,
-        reasoning: thinking(reasoning, reasoning_effort, &mut unsupported)?,
+        reasoning,
         text: form::word(response_format, verbosity, &mut unsupported)?,
         include,
         metadata,
@@ -165,7 +166,7 @@ pub(super) fn write(schema: &Schema, request: &CreateResponseRequest) -> Result<
 
 /// A vendor's own member may not say again what the request says in our words.
 fn refuse_contradictions(request: &CreateResponseRequest) -> Result<(), UpstreamError> {
-    let ours = ["input", "text", "include", "max_output_tokens"];
+    let ours = ["input", "text", "max_output_tokens"];
     let Some(name) = ours.into_iter().find(|name| request.additional_members.contains_key(*name)) else {
         return Ok(());
     };

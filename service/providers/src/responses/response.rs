@@ -1,5 +1,7 @@
 //! Reads a whole answer.
 
+use std::collections::BTreeMap;
+
 use prost::Message as _;
 use sabir_proto::v1::chat_completion::Choice;
 use sabir_proto::v1::response_item::{Content, Summary};
@@ -7,23 +9,40 @@ use sabir_proto::v1::response_part::Annotations;
 use sabir_proto::v1::tool_call::Call;
 use sabir_proto::v1::{
     Annotation, ChatCompletion, CompletionTokensDetails, CompletionUsage, CustomToolCall, FinishReason, FunctionCall,
-    IncompleteDetails, ModelResponse, PromptTokensDetails, ReasoningDetail, ResponseAnnotation, ResponseItem,
-    ResponseMessage, ResponsePart, ResponseUsage, Role, ToolCall, UrlCitation,
+    ModelResponse, PromptTokensDetails, ReasoningDetail, ResponseAnnotation, ResponseItem, ResponseMessage,
+    ResponsePart, ResponseUsage, Role, ToolCall, UrlCitation,
 };
 use transcode::json::Mode;
 
+use super::essence::{self, Essence};
 use super::{FORMAT, ITEMS, Schema, error};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 
 pub(super) fn read(schema: &Schema, body: &[u8]) -> Result<ChatCompletion, UpstreamError> {
-    let mut wire = Vec::with_capacity(body.len());
-    let read = schema.plans.read(schema.response, body, Mode::Lenient, &mut wire);
-    read.map_err(|error| not_one("a response", &error))?;
-    let response = ModelResponse::decode(&wire[..]).map_err(|error| not_one("a response", &error))?;
+    let (response, others) = match parse(schema, body) {
+        Ok(response) => (response, BTreeMap::new()),
+        Err(error) => {
+            let Essence { json, others } = essence::of_answer(body).ok_or(error)?;
+            (parse(schema, &json)?, others)
+        }
+    };
     if response.object != "response" {
         return Err(not_one("a response", &"its object is another"));
     }
-    failed(&response).map_or_else(|| Ok(translate(schema, response)), Err)
+    if let Some(error) = failed(&response) {
+        return Err(error);
+    }
+    if matches!(response.status.as_str(), "queued" | "in_progress") {
+        return Err(not_one("a whole response", &format!("its status is {}", response.status)));
+    }
+    Ok(translate(schema, response, others))
+}
+
+fn parse(schema: &Schema, json: &[u8]) -> Result<ModelResponse, UpstreamError> {
+    let mut wire = Vec::with_capacity(json.len());
+    let read = schema.plans.read(schema.response, json, Mode::Lenient, &mut wire);
+    read.map_err(|error| not_one("a response", &error))?;
+    ModelResponse::decode(&wire[..]).map_err(|error| not_one("a response", &error))
 }
 
 /// The error of a response that has failed.
@@ -35,8 +54,10 @@ pub(super) fn failed(response: &ModelResponse) -> Option<UpstreamError> {
     }
 }
 
-fn translate(schema: &Schema, response: ModelResponse) -> ChatCompletion {
-    let ModelResponse { id, created_at, model, output, usage, service_tier, incomplete_details, .. } = response;
+/// The answer. `unread` are items whose form is not as our schema has it, by their places.
+fn translate(schema: &Schema, response: ModelResponse, mut unread: BTreeMap<usize, String>) -> ChatCompletion {
+    let (reason, word) = finish_reason(&response);
+    let ModelResponse { id, created_at, model, output, usage, service_tier, .. } = response;
     let mut message = ResponseMessage { role: Role::Assistant.into(), ..ResponseMessage::default() };
     let mut choice = Choice::default();
     let mut others = Vec::new();
@@ -44,25 +65,24 @@ fn translate(schema: &Schema, response: ModelResponse) -> ChatCompletion {
         match item.r#type.as_deref() {
             Some("message") => said(item, &mut message, &mut choice),
             Some("reasoning") => {
-                let index = u32::try_from(index).ok();
-                for detail in details(item, index) {
-                    if let Some(text) = detail.text.as_ref().or(detail.summary.as_ref()) {
-                        let thoughts = message.reasoning_content.get_or_insert_default();
-                        let between = if thoughts.is_empty() { "" } else { "\n\n" };
-                        thoughts.push_str(between);
-                        thoughts.push_str(text);
-                    }
-                    message.reasoning_details.push(detail);
+                let details = details(item, u32::try_from(index).ok());
+                if let Some(text) = thought(&details) {
+                    let thoughts = message.reasoning_content.get_or_insert_default();
+                    let between = if thoughts.is_empty() { "" } else { "\n\n" };
+                    thoughts.push_str(between);
+                    thoughts.push_str(&text);
                 }
+                message.reasoning_details.extend(details);
             }
             Some("function_call" | "custom_tool_call") => message.tool_calls.push(call(item)),
-            _ => others.extend(verbatim(schema, &item)),
+            _ => others.extend(unread.remove(&index).or_else(|| verbatim(schema, &item))),
         }
     }
     if !others.is_empty() {
         message.additional_members.insert(ITEMS.to_owned(), format!("[{}]", others.join(",")));
     }
-    choice.set_finish_reason(finish_reason(incomplete_details.as_ref(), !message.tool_calls.is_empty()));
+    choice.set_finish_reason(reason.unwrap_or_else(|| done(!message.tool_calls.is_empty())));
+    choice.additional_members.extend(word.map(|word| ("finish_reason".to_owned(), word)));
     choice.message = Some(message);
     ChatCompletion {
         id,
@@ -138,6 +158,13 @@ pub(super) fn details(item: ResponseItem, index: Option<u32>) -> Vec<ReasoningDe
     details
 }
 
+/// The texts of a thought.
+pub(super) fn thought(details: &[ReasoningDetail]) -> Option<String> {
+    let texts = details.iter().filter_map(|detail| detail.text.as_deref().or(detail.summary.as_deref()));
+    let texts: Vec<&str> = texts.collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
 fn call(item: ResponseItem) -> ToolCall {
     let ResponseItem { r#type, id, call_id, name, arguments, input, .. } = item;
     let name = name.unwrap_or_default();
@@ -157,14 +184,20 @@ pub(super) fn verbatim(schema: &Schema, item: &ResponseItem) -> Option<String> {
     String::from_utf8(json).ok()
 }
 
-/// Why the model stopped.
-pub(super) fn finish_reason(incomplete: Option<&IncompleteDetails>, any_calls: bool) -> FinishReason {
-    match incomplete.map(|details| details.reason.as_str()) {
-        Some("content_filter") => FinishReason::ContentFilter,
-        Some(_) => FinishReason::Length,
-        None if any_calls => FinishReason::ToolCalls,
-        None => FinishReason::Stop,
+/// Why the model stopped before it was done, if it did; a word of the vendor's own that ours cannot say is JSON.
+pub(super) fn finish_reason(response: &ModelResponse) -> (Option<FinishReason>, Option<String>) {
+    match response.incomplete_details.as_ref().map(|details| details.reason.as_str()) {
+        Some("content_filter") => (Some(FinishReason::ContentFilter), None),
+        Some("max_output_tokens" | "") => (Some(FinishReason::Length), None),
+        Some(word) => (Some(FinishReason::Unspecified), Some(serde_json::Value::from(word).to_string())),
+        None if response.status == "incomplete" => (Some(FinishReason::Length), None),
+        None => (None, None),
     }
+}
+
+/// Why a model stopped that was done.
+pub(super) fn done(any_calls: bool) -> FinishReason {
+    if any_calls { FinishReason::ToolCalls } else { FinishReason::Stop }
 }
 
 /// What it cost.

@@ -10,15 +10,34 @@ use sabir_proto::v1::chat_completion_chunk::{Choice, CustomToolCallDelta, Delta,
 use sabir_proto::v1::response_event::Logprobs;
 use sabir_proto::v1::response_item::Content;
 use sabir_proto::v1::{
-    ChatCompletionChunk, ChoiceLogprobs, ModelResponse, ReasoningDetail, ResponseEvent, ResponseItem, Role,
+    ChatCompletionChunk, ChoiceLogprobs, ModelResponse, ReasoningDetail, ResponseEvent, ResponseItem, ResponsePart,
+    Role,
 };
 use transcode::json::Mode;
 
-use super::response::{annotations, details, failed, finish_reason, not_one, usage, verbatim};
+use super::essence::{self, Essence};
+use super::response::{annotations, details, done, failed, finish_reason, not_one, thought, usage, verbatim};
 use super::{FORMAT, ITEMS, Schema, error};
 use crate::error::{UpstreamError, UpstreamErrorKind};
 use crate::protocol::StreamDecoder;
 use crate::sse::SseDecoder;
+
+/// The events that tell something; of the others not even the form matters.
+const EVENTS: [&str; 13] = [
+    "response.created",
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.reasoning_summary_text.delta",
+    "response.reasoning_text.delta",
+    "response.output_item.added",
+    "response.function_call_arguments.delta",
+    "response.custom_tool_call_input.delta",
+    "response.output_item.done",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "error",
+];
 
 /// Reads server-sent events up to `response.completed` or `response.incomplete`.
 pub(crate) struct EventDecoder {
@@ -43,8 +62,12 @@ struct Begun {
     calls: BTreeMap<u32, (u32, bool)>,
     /// Whether an item that has been told said a thought: the next is set apart from it.
     has_thought: bool,
-    /// The thought that is being told, by its item's and its part's place.
-    thought: Option<(u32, u32)>,
+    /// The thought that is being told: its item's and its part's place, and whether it is a summary.
+    thought: Option<(u32, u32, bool)>,
+    /// Whether pieces of a message, or of a thought, have been told that is not yet done. Items are told one after the
+    /// other; their places are not relied on, which some servers give differently in pieces and at the end.
+    message_heard: bool,
+    thought_heard: bool,
 }
 
 impl EventDecoder {
@@ -88,7 +111,9 @@ impl Begun {
     /// A piece of a thought: a text of the item's summary, or of its content.
     fn think(&mut self, event: &ResponseEvent, text: String, is_summary: bool) -> Delta {
         let (item, part) = (event.output_index.unwrap_or(0), event.summary_index.or(event.content_index).unwrap_or(0));
-        let is_other = self.thought.replace((item, part)) != Some((item, part));
+        let this = Some((item, part, is_summary));
+        let is_other = std::mem::replace(&mut self.thought, this) != this;
+        self.thought_heard = true;
         let apart = is_other && std::mem::replace(&mut self.has_thought, true);
         let kind = if is_summary { "reasoning.summary" } else { "reasoning.text" };
         let detail = ReasoningDetail {
@@ -143,7 +168,7 @@ impl Begun {
     }
 
     /// An item is done: what of it has not been told is told now.
-    fn done(&mut self, schema: &Schema, place: u32, item: ResponseItem) -> Option<Delta> {
+    fn done(&mut self, schema: &Schema, place: u32, item: ResponseItem, unread: Option<String>) -> Option<Delta> {
         match item.r#type.as_deref() {
             Some("function_call") => match self.calls.get(&place) {
                 None => {
@@ -163,22 +188,47 @@ impl Begun {
                 Some((_, true)) => None,
                 Some((_, false)) => self.given(place, item.input.filter(|text| !text.is_empty())?, true),
             },
-            Some("reasoning") => {
-                // Its texts have been told piece by piece; what is left is the seal.
-                let sealed = details(item, Some(place)).pop().filter(|detail| detail.data.is_some())?;
-                Some(Delta { reasoning_details: vec![sealed], ..Delta::default() })
-            }
-            Some("message") => {
-                let Some(Content::ContentParts(parts)) = item.content else { return None };
-                let sources = parts.parts.into_iter().filter_map(|part| part.annotations).flat_map(annotations);
-                let sources: Vec<_> = sources.collect();
-                (!sources.is_empty()).then(|| Delta { annotations: sources, ..Delta::default() })
-            }
+            Some("reasoning") => self.thought(place, item),
+            Some("message") => self.message(item),
             _ => {
-                let json = format!("[{}]", verbatim(schema, &item)?);
+                let json = format!("[{}]", unread.or_else(|| verbatim(schema, &item))?);
                 Some(Delta { additional_members: [(ITEMS.to_owned(), json)].into(), ..Delta::default() })
             }
         }
+    }
+
+    /// A thought is done: its seal, and its texts unless they have been told piece by piece.
+    fn thought(&mut self, place: u32, item: ResponseItem) -> Option<Delta> {
+        let mut details = details(item, Some(place));
+        if std::mem::take(&mut self.thought_heard) {
+            details.retain(|detail| detail.data.is_some());
+        }
+        let text = thought(&details);
+        let apart = text.is_some() && std::mem::replace(&mut self.has_thought, true);
+        let reasoning_content = text.map(|text| if apart { format!("\n\n{text}") } else { text });
+        (!details.is_empty()).then(|| Delta { reasoning_content, reasoning_details: details, ..Delta::default() })
+    }
+
+    /// A message is done: its sources, and its texts unless they have been told piece by piece.
+    fn message(&mut self, item: ResponseItem) -> Option<Delta> {
+        let heard = std::mem::take(&mut self.message_heard);
+        let Some(Content::ContentParts(parts)) = item.content else { return None };
+        let mut delta = Delta::default();
+        for ResponsePart { text, refusal, annotations: sources, .. } in parts.parts {
+            if !heard {
+                add(&mut delta.content, &text.unwrap_or_default());
+                add(&mut delta.refusal, &refusal.unwrap_or_default());
+            }
+            delta.annotations.extend(sources.into_iter().flat_map(annotations));
+        }
+        (delta != Delta::default()).then_some(delta)
+    }
+}
+
+/// A text, if there is more of it than nothing.
+fn add(text: &mut Option<String>, more: &str) {
+    if !more.is_empty() {
+        text.get_or_insert_default().push_str(more);
     }
 }
 
@@ -190,6 +240,13 @@ fn complete_arguments(delta: &mut Delta) {
             arguments.push_str("{}");
         }
     }
+}
+
+fn parse(schema: &Schema, wire: &mut Vec<u8>, json: &[u8]) -> Result<ResponseEvent, UpstreamError> {
+    wire.clear();
+    let read = schema.plans.read(schema.event, json, Mode::Lenient, wire);
+    read.map_err(|error| not_one("an event of a response", &error))?;
+    ResponseEvent::decode(&wire[..]).map_err(|error| not_one("an event of a response", &error))
 }
 
 impl StreamDecoder for EventDecoder {
@@ -209,11 +266,18 @@ impl StreamDecoder for EventDecoder {
             if event.data.is_empty() {
                 continue;
             }
-            self.wire.clear();
-            let read = self.schema.plans.read(self.schema.event, event.data.as_bytes(), Mode::Lenient, &mut self.wire);
-            read.map_err(|error| not_one("an event of a response", &error))?;
-            let mut said =
-                ResponseEvent::decode(&self.wire[..]).map_err(|error| not_one("an event of a response", &error))?;
+            let data = event.data.as_bytes();
+            let (mut said, unread) = match parse(&self.schema, &mut self.wire, data) {
+                Ok(said) => (said, None),
+                Err(error) => match essence::kind(data).as_deref() {
+                    Some("error") => return Err(error::read_event(data)),
+                    Some(kind) if !EVENTS.contains(&kind) => continue,
+                    _ => {
+                        let Essence { json, mut others } = essence::of_event(data).ok_or(error)?;
+                        (parse(&self.schema, &mut self.wire, &json)?, others.remove(&0))
+                    }
+                },
+            };
             let place = said.output_index.unwrap_or(0);
             let mut logprobs = None;
             let delta = match said.r#type.as_str() {
@@ -222,6 +286,7 @@ impl StreamDecoder for EventDecoder {
                     Some(Delta::default())
                 }
                 "response.output_text.delta" => {
+                    self.answer.message_heard = true;
                     let tokens = said.logprobs.take().map(|Logprobs::TokenLogprobs(list)| list.tokens);
                     logprobs = tokens
                         .filter(|tokens| !tokens.is_empty())
@@ -229,6 +294,7 @@ impl StreamDecoder for EventDecoder {
                     said.delta.take().map(|text| Delta { content: Some(text), ..Delta::default() })
                 }
                 "response.refusal.delta" => {
+                    self.answer.message_heard = true;
                     said.delta.take().map(|text| Delta { refusal: Some(text), ..Delta::default() })
                 }
                 "response.reasoning_summary_text.delta" => {
@@ -243,7 +309,7 @@ impl StreamDecoder for EventDecoder {
                     said.delta.take().and_then(|text| self.answer.given(place, text, true))
                 }
                 "response.output_item.done" => {
-                    said.item.take().and_then(|item| self.answer.done(&self.schema, place, item))
+                    said.item.take().and_then(|item| self.answer.done(&self.schema, place, item, unread))
                 }
                 "response.completed" | "response.incomplete" => {
                     let response = said.response.take().unwrap_or_default();
@@ -251,9 +317,15 @@ impl StreamDecoder for EventDecoder {
                         return Err(error);
                     }
                     self.ended = true;
-                    let reason = finish_reason(response.incomplete_details.as_ref(), !self.answer.calls.is_empty());
+                    if self.answer.id.is_empty() {
+                        self.answer.begin(&response);
+                    }
                     let mut last = self.answer.said(Delta::default(), None);
-                    last.choices.iter_mut().for_each(|choice| choice.set_finish_reason(reason));
+                    for choice in &mut last.choices {
+                        let (reason, word) = finish_reason(&response);
+                        choice.set_finish_reason(reason.unwrap_or_else(|| done(!self.answer.calls.is_empty())));
+                        choice.additional_members.extend(word.map(|word| ("finish_reason".to_owned(), word)));
+                    }
                     self.ready.push_back(last);
                     if let Some(spent) = response.usage {
                         let usage = Some(usage(spent));
@@ -270,7 +342,7 @@ impl StreamDecoder for EventDecoder {
                     let response = said.response.take().unwrap_or_default();
                     return Err(failed(&response).unwrap_or_else(|| error::of(None, None, None)));
                 }
-                "error" => return Err(error::read_event(event.data.as_bytes())),
+                "error" => return Err(error::read_event(data)),
                 // Progress that is also told otherwise, and events that are yet to be invented.
                 _ => None,
             };

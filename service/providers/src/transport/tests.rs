@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 fn outgoing(url: &str) -> Outgoing<'static> {
     let headers = Cow::Owned(HeaderMap::new());
-    Outgoing { method: Method::POST, uri: url.parse().unwrap(), headers, body: Bytes::from_static(b"{}") }
+    Outgoing { method: Method::POST, uri: url.parse().unwrap(), headers, body: Bytes::from_static(b"{}"), trace: None }
 }
 
 async fn send(transport: &Transport, url: &str) -> Result<Bytes, UpstreamError> {

@@ -2,12 +2,14 @@
 
 use super::{FoundBy, Vendor};
 use crate::anthropic;
+use crate::bedrock;
 use crate::cohere;
 use crate::credentials::Authentication;
 use crate::gemini;
 use crate::ollama;
 use crate::openai::{self, DoneMarker, OutputLimit, Quirks, StreamUsage};
 use crate::responses;
+use crate::schemas::Schemas;
 
 /// A vendor in the cloud that follows OpenAI in everything that matters here.
 const HOSTED: Vendor = Vendor {
@@ -19,7 +21,9 @@ const HOSTED: Vendor = Vendor {
     base_url_variables: &[],
     found_by: FoundBy::Key,
     authentication: Authentication::Bearer,
+    aws_service: None,
     quirks: Quirks::NONE,
+    schemas: Schemas::Native,
     docs: "",
 };
 
@@ -85,6 +89,18 @@ pub const VENDORS: &[Vendor] = &[
         docs: "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
         ..HOSTED
     },
+    // One address per region. Without a key of its own, requests are signed with the keys of an account.
+    Vendor {
+        name: "bedrock",
+        dialect: &bedrock::DIALECT,
+        base_url: Some("https://bedrock-runtime.{region}.amazonaws.com"),
+        key_variables: &["AWS_BEARER_TOKEN_BEDROCK"],
+        base_url_variables: &["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
+        found_by: FoundBy::KeyOrBaseUrl,
+        aws_service: Some("bedrock"),
+        docs: "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        ..HOSTED
+    },
     // One address per resource. A bare host means the v1 API, where the model is the name of a deployment. A base URL
     // that ends in /openai/deployments/<name>?api-version=<date> reaches the dated API.
     Vendor {
@@ -139,6 +155,8 @@ pub const VENDORS: &[Vendor] = &[
         key_variables: &["DEEPSEEK_API_KEY"],
         base_url_variables: &["DEEPSEEK_BASE_URL"],
         quirks: MAX_TOKENS,
+        // Knows `json_object` only: https://api-docs.deepseek.com/guides/json_mode.
+        schemas: Schemas::JsonObject,
         docs: "https://api-docs.deepseek.com/",
         ..HOSTED
     },

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost_types::Timestamp;
 use sabir_proto::v1::query_usage_request::Dimension;
-use sabir_proto::v1::{ListUsageRecordsRequest, QueryUsageRequest, UsageRecord, UsageSum};
+use sabir_proto::v1::{ListUsageRecordsRequest, QueryUsageRequest, UsageAttempt, UsageRecord, UsageSum};
 use sabir_store::{UsageFilter, UsageGroup, UsageGrouping, UsageRow, UsageSumQuery, unix_day};
 use tonic::Status;
 use uuid::Uuid;
@@ -147,6 +147,17 @@ pub(super) fn record_message(row: &UsageRow) -> UsageRecord {
         token_source: row.token_source.to_string(),
         cost_nanos: row.cost_nanos,
         price_version: row.price_version,
+        attempts: row.attempts.iter().map(attempt_message).collect(),
+    }
+}
+
+fn attempt_message(attempt: &sabir_store::UsageAttempt) -> UsageAttempt {
+    UsageAttempt {
+        number: attempt.number,
+        model: attempt.model.clone(),
+        outcome: attempt.outcome.clone().into_owned(),
+        after_micros: attempt.after_micros,
+        latency_micros: attempt.latency_micros,
     }
 }
 

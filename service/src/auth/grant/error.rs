@@ -8,6 +8,8 @@ use super::super::Refusal;
 use super::super::signing::SigningError;
 use super::super::token::TokensError;
 
+use crate::telemetry::event;
+
 /// Why no token is given out. What the caller is told never says which part was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GrantError {
@@ -52,14 +54,14 @@ impl GrantError {
 
 impl From<StoreError> for GrantError {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "no token could be given out");
+        tracing::warn!(event = event::TOKEN_UNAVAILABLE, %error, "no token could be given out");
         Self::Unavailable
     }
 }
 
 impl From<SigningError> for GrantError {
     fn from(error: SigningError) -> Self {
-        tracing::error!(%error, "no token could be given out");
+        tracing::error!(event = event::TOKEN_FAILED, %error, "no token could be given out");
         Self::Internal
     }
 }
@@ -69,7 +71,7 @@ impl From<TokensError> for GrantError {
         match error {
             TokensError::Store(error) => error.into(),
             TokensError::Signing(error) => {
-                tracing::error!(error, "no token could be given out");
+                tracing::error!(event = event::TOKEN_FAILED, error, "no token could be given out");
                 Self::Internal
             }
         }

@@ -119,7 +119,8 @@ fn read_one(mut section: Section<'_>) -> Config {
     config
 }
 
-fn scopes_of(section: &Section<'_>, key: &str, names: &[String]) -> Scopes {
+/// The scopes of these names; what is none is reported.
+pub(in crate::auth) fn scopes_of(section: &Section<'_>, key: &str, names: &[String]) -> Scopes {
     Scopes::parse(names.iter().map(String::as_str)).unwrap_or_else(|unknown| {
         let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
         section.problem(key, format!("\"{unknown}\" is no scope; there are {}", known.join(", ")));

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use super::super::Refusal;
 use super::fetch;
 
+use crate::telemetry::event;
+
 /// How long after a fetch the next may come that an unknown key asks for.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -132,11 +134,19 @@ impl Keys {
         self.set(Known { keys: before.keys.clone(), fetched: before.fetched, tried });
         match self.published().await {
             Ok(keys) => {
-                tracing::info!(issuer = self.issuer, keys = keys.len(), "the keys of an issuer were fetched");
+                tracing::info!(
+                    event = event::ISSUER_KEYS_FETCHED,
+                    issuer = self.issuer,
+                    keys = keys.len(),
+                    "the keys of an issuer were fetched"
+                );
                 self.set(Known { keys, fetched: tried, tried });
             }
             Err(error) => {
-                tracing::warn!(issuer = self.issuer, %error, "the keys of an issuer cannot be fetched");
+                tracing::warn!(
+                    event = event::ISSUER_KEYS_UNFETCHED, issuer = self.issuer, %error,
+                    "the keys of an issuer cannot be fetched"
+                );
             }
         }
     }

@@ -13,6 +13,8 @@ use serde_json::json;
 
 use super::{Private, SigningAlgorithm, SigningError, open, public};
 
+use crate::telemetry::event;
+
 /// A key that signs, with its name.
 #[derive(Debug)]
 pub(crate) struct Signer {
@@ -72,7 +74,11 @@ impl KeyRing {
         let mut ring = Self::default();
         for key in keys {
             let Some((its_algorithm, jwk, verifier)) = public(&key) else {
-                tracing::warn!(kid = key.id, "a signing key in the database cannot be read and is passed over");
+                tracing::warn!(
+                    event = event::KEY_UNREADABLE,
+                    kid = key.id,
+                    "a signing key in the database cannot be read and is passed over"
+                );
                 continue;
             };
             if its_algorithm == algorithm {

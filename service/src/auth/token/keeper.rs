@@ -12,6 +12,8 @@ use super::super::Refusal;
 use super::super::signing::{KeyRing, SigningError, generate};
 use super::{Tokens, TokensError, unavailable};
 
+use crate::telemetry::event;
+
 /// How long a key is published before it signs, so that whoever keeps published keys for a while has it in time.
 const PUBLISHED_AHEAD: Duration = Duration::from_secs(600);
 
@@ -76,7 +78,10 @@ async fn keep(tokens: &Weak<Tokens>, rounds: u32) -> bool {
     match done.await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, "the keys of tokens cannot be kept up to date; what is in memory is used for now");
+            tracing::warn!(
+                event = event::SIGNING_KEYS_STALE, %error,
+                "the keys of tokens cannot be kept up to date; what is in memory is used for now"
+            );
             false
         }
     }
@@ -103,7 +108,7 @@ impl Tokens {
             Ok(()) => Ok(()),
             Err(TokensError::Store(error)) => Err(unavailable(&error)),
             Err(TokensError::Signing(error)) => {
-                tracing::warn!(error, "the keys of tokens cannot be read");
+                tracing::warn!(event = event::SIGNING_KEYS_STALE, error, "the keys of tokens cannot be read");
                 Err(Refusal::Unavailable)
             }
         }
@@ -152,7 +157,12 @@ impl Tokens {
         let retire_at = key.not_before_micros + micros(self.config.access_lifetime + KEPT_AFTER);
         let added = self.store.add_signing_key(&key, latest.map(|latest| latest.id()), retire_at).await?;
         if added {
-            tracing::info!(kid = key.id, algorithm = key.algorithm, "a new key will sign tokens");
+            tracing::info!(
+                event = event::SIGNING_KEY_ADDED,
+                kid = key.id,
+                algorithm = key.algorithm,
+                "a new key will sign tokens"
+            );
         }
         self.reload().await
     }

@@ -135,8 +135,15 @@ impl Bench {
     pub(in crate::chat) fn of(registry: Registry) -> Self {
         let rows = Arc::new(Rows::default());
         let usage = UsageWriter::start(Arc::clone(&rows) as Arc<dyn UsageStore>, BatchConfig::default());
-        let chat =
-            Chat::new(Arc::new(registry), usage.clone(), Budgets::priced(PRICES), 0, super::CaptureLog::none(), None);
+        let chat = Chat::new(
+            Live::new(registry),
+            usage.clone(),
+            Budgets::priced(PRICES),
+            0,
+            super::CaptureLog::none(),
+            None,
+            Telemetry::default(),
+        );
         Self { chat, usage, rows }
     }
 

@@ -2,7 +2,7 @@
 
 use sabir_providers::openai::{DoneMarker, OutputLimit, Quirks, StreamUsage};
 use sabir_providers::vendors::{Discovered, VENDORS, Vendor, vendor};
-use sabir_providers::{Dialect, Endpoint, Secret, SetupError};
+use sabir_providers::{Dialect, Endpoint, Schemas, Secret, SetupError};
 
 use crate::config::Section;
 use crate::nearest::nearest;
@@ -10,12 +10,14 @@ use crate::nearest::nearest;
 /// A provider that can be called.
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
-    /// Address and credentials: `base_url`, and one of `api_key`, `api_key_file` and `api_key_env`.
+    /// Address and credentials: `base_url` or `region`, and one of `api_key`, `api_key_file` and `api_key_env`.
     pub endpoint: Endpoint,
     /// The protocol it speaks: that of its `vendor`.
     pub dialect: &'static Dialect,
     /// Where it departs from OpenAI's protocol: `stream_usage`, `done_marker`, `output_limit`.
     pub quirks: Quirks,
+    /// How its models are told which schema their answer has to follow: `schemas`.
+    pub schemas: Schemas,
     /// Where we know of it from, for the log.
     pub origin: String,
 }
@@ -26,9 +28,11 @@ impl ProviderConfig {
         let enabled = section.value("enabled", true);
         let vendor_name = section.optional::<String>("vendor");
         let base_url = section.optional::<String>("base_url");
+        let region = section.optional::<String>("region");
         let key = key(&mut section);
         let row = row(&section, vendor_name.as_deref().unwrap_or(name));
         let quirks = quirks(&mut section, row.map_or(Quirks::NONE, |vendor| vendor.quirks));
+        let schemas = schemas(&mut section, row.map_or(Schemas::Native, |vendor| vendor.schemas));
         let provider = row.and_then(|row| {
             // A vendor's usual variables belong to the provider of that name, and to no other: they must not send a key
             // to a server that only speaks the same protocol.
@@ -37,12 +41,20 @@ impl ProviderConfig {
                 |variables: &[&str]| variables.iter().filter(|_| own).find_map(|name| section.environment(name));
             let key = key.or_else(|| usual(row.key_variables).map(Secret::new));
             let base_url = base_url.or_else(|| usual(row.base_url_variables));
-            match Endpoint::from_vendor(row, base_url.as_deref(), key) {
+            if region.is_some() && row.aws_service.is_none() {
+                section.problem("region", format!("{} has no regions", row.name));
+            }
+            match row.endpoint(base_url.as_deref(), key, region.as_deref(), |name| section.environment(name)) {
                 Ok(endpoint) => {
-                    Some(Self { endpoint, dialect: row.dialect, quirks, origin: "the configuration".to_owned() })
+                    let origin = "the configuration".to_owned();
+                    Some(Self { endpoint, dialect: row.dialect, quirks, schemas, origin })
                 }
                 Err(error) => {
-                    let wrong = if matches!(error, SetupError::Key) { "api_key" } else { "base_url" };
+                    let wrong = match error {
+                        SetupError::Key => "api_key",
+                        SetupError::NoRegion => "region",
+                        _ => "base_url",
+                    };
                     section.problem(wrong, error.to_string());
                     None
                 }
@@ -53,11 +65,15 @@ impl ProviderConfig {
     }
 
     /// A provider that the environment speaks of.
-    pub(super) fn discovered(found: &Discovered) -> Result<Self, SetupError> {
+    pub(super) fn discovered(
+        found: &Discovered,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SetupError> {
         Ok(Self {
-            endpoint: Endpoint::from_vendor(found.vendor, found.base_url.as_deref(), found.key.clone())?,
+            endpoint: found.vendor.endpoint(found.base_url.as_deref(), found.key.clone(), None, environment)?,
             dialect: found.vendor.dialect,
             quirks: found.vendor.quirks,
+            schemas: found.vendor.schemas,
             origin: found.variable.to_owned(),
         })
     }
@@ -102,6 +118,16 @@ fn key(section: &mut Section<'_>) -> Option<Secret> {
     });
     // A line feed at the end is what an editor leaves in a file.
     written.or(from_file).or(from_variable).map(|text| Secret::new(text.trim()))
+}
+
+fn schemas(section: &mut Section<'_>, row: Schemas) -> Schemas {
+    let ways = [
+        ("native", Schemas::Native),
+        ("tool", Schemas::Tool),
+        ("json_object", Schemas::JsonObject),
+        ("instruction", Schemas::Instruction),
+    ];
+    section.choice("schemas", &ways, row)
 }
 
 fn quirks(section: &mut Section<'_>, row: Quirks) -> Quirks {

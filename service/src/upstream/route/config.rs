@@ -53,9 +53,13 @@ impl RouteConfig {
             attempts: section.value("attempts", usual),
             timeout: time(&mut section, "timeout"),
             hedge_after: time(&mut section, "hedge_after"),
+            cache_similarity: section.optional("cache_similarity"),
         };
         if policy.attempts == 0 {
             section.problem("attempts", "must be at least 1");
+        }
+        if policy.cache_similarity.is_some_and(|least| !(0.5..=1.0).contains(&least)) {
+            section.problem("cache_similarity", "must be between 0.5 and 1; 0.95 is a careful choice");
         }
         let mut rules = Vec::new();
         let mut when = section.section("when");

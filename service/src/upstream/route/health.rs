@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::breaker::{Admission, Breaker};
 
+use crate::telemetry::event;
+
 /// How long it takes until an observation counts for about a third of what it did.
 const DECAY: Duration = Duration::from_secs(10);
 
@@ -73,6 +75,11 @@ impl Health {
         InFlight { health: Arc::clone(self), began: now, settled: false }
     }
 
+    /// Whether calls go elsewhere for now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().breaker.admission(Instant::now()) == Admission::Open
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +117,10 @@ impl InFlight {
         self.settled = true;
         let opened = self.health.state().breaker.fail(Instant::now(), come_back_in);
         if opened {
-            tracing::warn!(target_model = %self.health.name, ?come_back_in, "the target fails and is left alone for a while");
+            tracing::warn!(
+                event = event::TARGET_LEFT_ALONE, target_model = %self.health.name, ?come_back_in,
+                "the target fails and is left alone for a while"
+            );
         }
     }
 

@@ -6,6 +6,7 @@
 //! Queries are checked against the schema when the crate is built, from the data in `.sqlx/`, so that a build needs no
 //! database. After changing a query, renew that data with `scripts/prepare-queries`.
 
+mod answer;
 mod audit;
 mod budget;
 mod capture;

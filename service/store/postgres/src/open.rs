@@ -114,6 +114,7 @@ async fn check_connections(pool: &PgPool, address: &str, wanted: u32) -> Result<
     }
     if i64::from(wanted) * 2 > allowed {
         tracing::warn!(
+            event = "connections-scarce",
             allowed,
             wanted,
             "a second replica of this size would not fit into the server's max_connections"

@@ -33,8 +33,12 @@ impl Connections {
 
     /// Takes a connection and begins a transaction on it.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        // As the pool's own `begin` does it, after a wait that is measured.
-        Transaction::begin(self.acquire().await?, None).await
+        let connection = self.acquire().await?;
+        // By a task of its own, which goes on when nobody waits any longer: a `BEGIN` given up half-way would leave the
+        // connection in a transaction that nobody knows of, and what is written on it next would never be there.
+        let begun = tokio::spawn(Transaction::begin(connection, None));
+        // The task ends otherwise only with the runtime.
+        begun.await.map_err(|_| sqlx::Error::PoolClosed)?
     }
 
     /// How long it took so far.

@@ -9,8 +9,8 @@ mod sum;
 use std::{borrow::Cow, sync::Arc};
 
 use sabir_store::{
-    Operation, Outcome, Protocol, StoreError, StoreErrorKind, StoreFuture, TokenSource, UsageFilter, UsageRow,
-    UsageStore,
+    Operation, Outcome, Protocol, StoreError, StoreErrorKind, StoreFuture, TokenSource, UsageAttempt, UsageFilter,
+    UsageRow, UsageStore,
 };
 use uuid::Uuid;
 
@@ -69,12 +69,12 @@ impl PostgresStore {
                    INSERT INTO usage (started_at, id, latency, first_token, protocol, operation, streamed, principal,
                                       model_asked, model_used, provider, outcome, grpc_code, prompt_tokens,
                                       completion_tokens, cached_tokens, reasoning_tokens, token_source, cost,
-                                      price_version, key_id, user_id, team_id)
+                                      price_version, key_id, user_id, team_id, attempts)
                    SELECT * FROM UNNEST($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::smallint[],
                                         $6::smallint[], $7::boolean[], $8::text[], $9::text[], $10::text[], $11::text[],
                                         $12::smallint[], $13::smallint[], $14::bigint[], $15::bigint[], $16::bigint[],
                                         $17::bigint[], $18::smallint[], $19::bigint[], $20::bigint[], $21::uuid[],
-                                        $22::uuid[], $23::uuid[])
+                                        $22::uuid[], $23::uuid[], $24::text[])
                    ON CONFLICT DO NOTHING
                    RETURNING *
                )
@@ -119,6 +119,7 @@ impl PostgresStore {
             &column(rows, |row| row.key_id) as &[Option<Uuid>],
             &column(rows, |row| row.user_id) as &[Option<Uuid>],
             &column(rows, |row| row.team_id) as &[Option<Uuid>],
+            &column(rows, |row| UsageAttempt::to_text(&row.attempts)) as &[Option<String>],
         )
         .execute(&mut *self.connections.acquire().await?)
         .await?;
@@ -131,7 +132,7 @@ impl PostgresStore {
             StoredRow,
             r#"SELECT started_at, id, latency, first_token, protocol, operation, streamed, principal, model_asked,
                       model_used, provider, outcome, grpc_code, prompt_tokens, completion_tokens, cached_tokens,
-                      reasoning_tokens, token_source, cost, price_version, key_id, user_id, team_id
+                      reasoning_tokens, token_source, cost, price_version, key_id, user_id, team_id, attempts
                FROM usage
                WHERE started_at >= $1 AND started_at < $2
                  AND ($3::text IS NULL OR principal = $3) AND ($4::text IS NULL OR model_asked = $4)
@@ -182,6 +183,7 @@ struct StoredRow {
     key_id: Option<Uuid>,
     user_id: Option<Uuid>,
     team_id: Option<Uuid>,
+    attempts: Option<String>,
 }
 
 impl TryFrom<StoredRow> for UsageRow {
@@ -217,6 +219,7 @@ impl TryFrom<StoredRow> for UsageRow {
             token_source: TokenSource::from_code(row.token_source.into()).ok_or_else(|| corrupt("token_source"))?,
             cost_nanos: row.cost,
             price_version: row.price_version,
+            attempts: UsageAttempt::from_text(row.attempts.as_deref())?,
         })
     }
 }

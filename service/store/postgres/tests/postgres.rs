@@ -8,7 +8,7 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
-use sabir_store::{ChangeStore, Store, StoreErrorKind, WAIT_BOUNDS, conformance};
+use sabir_store::{CaptureStore, ChangeStore, Store, StoreErrorKind, UsageStore, WAIT_BOUNDS, conformance};
 use sabir_store_postgres::{Config, Migrated, migrate, open};
 use support::{Database, OwnServer};
 
@@ -73,6 +73,43 @@ async fn a_server_that_comes_back_is_used_again() {
     assert_eq!(migrate(database.url()).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     server.start_again();
     migrate(database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_attempt_is_a_row_for_people() {
+    let database = Database::fresh();
+    let store = open(database.url(), Config { migrate: true, ..Config::default() }).await.unwrap();
+    store.insert(&[conformance::sample_row(5), conformance::sample_row(6)]).await.unwrap();
+    let attempts = "SELECT string_agg(concat_ws(' ', number, target, outcome), ', ' ORDER BY id, number)
+                    FROM usage_attempt_log";
+    let served = "1 openai complete";
+    let expected = format!("1 openai/gpt-\"4o\" rate_limited, 2 openai/gpt-\"4o\" served, {served}");
+    assert_eq!(database.run(attempts), expected);
+    store.close().await;
+}
+
+/// A caller's deadline, or ours, may end anything at any moment. What is written afterwards must be there all the same.
+#[tokio::test]
+async fn a_transaction_that_is_given_up_at_any_point_swallows_nothing() {
+    let database = Database::fresh();
+    let store = open(database.url(), Config { max_connections: 1, migrate: true, ..Config::default() }).await.unwrap();
+    let captures = [conformance::sample_capture(1)];
+    for polls in 1..64 {
+        let mut given_up = Box::pin(store.insert_captures(&captures));
+        for _ in 0..polls {
+            tokio::select! {
+                biased;
+                _ = &mut given_up => break,
+                () = std::future::ready(()) => {}
+            }
+            // The database answers meanwhile, or not yet.
+            tokio::time::sleep(Duration::from_micros(100 * (polls % 3))).await;
+        }
+        drop(given_up);
+        store.insert(&[conformance::sample_row(polls)]).await.unwrap();
+        assert_eq!(database.run("SELECT count(*) FROM usage"), polls.to_string(), "given up after {polls} polls");
+    }
+    store.close().await;
 }
 
 #[tokio::test]
@@ -171,6 +208,7 @@ async fn pass_the_suite(database: impl Fn() -> Database) {
     conformance::identity_store(fresh).await;
     conformance::token_store(fresh).await;
     conformance::budget_store(fresh).await;
+    conformance::answer_store(fresh).await;
     conformance::capture_store(fresh).await;
     conformance::limit_store(fresh).await;
 }

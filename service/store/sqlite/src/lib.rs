@@ -12,6 +12,7 @@
 //! SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/.sqlx" SABIR_STORE_SQLITE_URL=sqlite:/tmp/schema.db cargo check
 //! ```
 
+mod answer;
 mod audit;
 mod budget;
 mod capture;

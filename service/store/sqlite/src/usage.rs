@@ -11,8 +11,8 @@ mod sum;
 use std::sync::{Arc, LazyLock};
 
 use sabir_store::{
-    Operation, Outcome, Protocol, StoreError, StoreErrorKind, StoreFuture, TokenSource, UsageFilter, UsageRow,
-    UsageStore,
+    Operation, Outcome, Protocol, StoreError, StoreErrorKind, StoreFuture, TokenSource, UsageAttempt, UsageFilter,
+    UsageRow, UsageStore,
 };
 use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{SqliteStore, error::store_error};
 
 /// The columns in the order [`bind_row`] binds them.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "started_at",
     "id",
     "latency",
@@ -44,9 +44,10 @@ const COLUMNS: [&str; 23] = [
     "key_id",
     "user_id",
     "team_id",
+    "attempts",
 ];
 
-/// How many rows one statement takes. SQLite would allow 32,766 / 23; larger statements were not cheaper per row.
+/// How many rows one statement takes. SQLite would allow 32,766 / 24; larger statements were not cheaper per row.
 const ROWS_PER_STATEMENT: usize = 64;
 
 /// One statement for any number of rows up to [`ROWS_PER_STATEMENT`], so that it is prepared once. Parameters that are
@@ -110,7 +111,7 @@ impl SqliteStore {
             r#"SELECT started_at, id, latency, first_token, protocol, operation, streamed, principal, model_asked,
                     model_used, provider, outcome, grpc_code, prompt_tokens, completion_tokens, cached_tokens,
                     reasoning_tokens, token_source, cost, price_version,
-                    key_id AS "key_id: Uuid", user_id AS "user_id: Uuid", team_id AS "team_id: Uuid"
+                    key_id AS "key_id: Uuid", user_id AS "user_id: Uuid", team_id AS "team_id: Uuid", attempts
              FROM usage
              WHERE started_at >= ?1 AND started_at < ?2
                AND (?3 IS NULL OR principal = ?3) AND (?4 IS NULL OR model_asked = ?4)
@@ -166,6 +167,7 @@ fn bind_row(query: Insert, row: &UsageRow) -> Insert {
         .bind(row.key_id)
         .bind(row.user_id)
         .bind(row.team_id)
+        .bind(UsageAttempt::to_text(&row.attempts))
 }
 
 /// A row as SQLite gives it.
@@ -193,6 +195,7 @@ struct StoredRow {
     key_id: Option<Uuid>,
     user_id: Option<Uuid>,
     team_id: Option<Uuid>,
+    attempts: Option<String>,
 }
 
 impl TryFrom<StoredRow> for UsageRow {
@@ -228,6 +231,7 @@ impl TryFrom<StoredRow> for UsageRow {
             key_id: row.key_id,
             user_id: row.user_id,
             team_id: row.team_id,
+            attempts: UsageAttempt::from_text(row.attempts.as_deref())?,
         })
     }
 }

@@ -34,6 +34,7 @@ async fn the_store_passes_the_suite_of_all_stores() {
     conformance::identity_store(fresh).await;
     conformance::token_store(fresh).await;
     conformance::budget_store(fresh).await;
+    conformance::answer_store(fresh).await;
     conformance::capture_store(fresh).await;
     conformance::limit_store(fresh).await;
 }
@@ -143,6 +144,14 @@ async fn people_can_read_the_log() {
     let expected =
         (text("2026-09-21T14:13:20.005Z"), text("rest"), text("chat"), text("complete"), text("reported"), 523.0);
     assert_eq!(line, expected);
+    let attempts: Vec<(i64, String, String, f64)> =
+        sqlx::query_as("SELECT number, target, outcome, latency_ms FROM usage_attempt_log ORDER BY number")
+            .fetch_all(&mut shell)
+            .await
+            .unwrap();
+    let target = || text("openai/gpt-\"4o\"");
+    let expected = [(1, target(), text("rate_limited"), 0.9), (2, target(), text("served"), 0.9)];
+    assert_eq!(attempts, expected);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! The task behind the usage writer: gathers rows, writes them, tries again when that fails, and empties the queue at
 //! the end. It alone reads the queue, so it alone answers for every row in it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -9,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::BatchConfig;
+use super::{BatchConfig, Counts};
 use crate::{StoreError, StoreErrorKind, UsageRow, UsageStore};
 
 /// How often the queue is looked at while a batch gathers.
@@ -26,6 +29,8 @@ pub(super) struct Collector {
     trouble: Option<StoreError>,
     /// Rows the store refused for good.
     refused: usize,
+    /// The same for others to see.
+    counts: Arc<Counts>,
 }
 
 impl Collector {
@@ -34,12 +39,13 @@ impl Collector {
         queue: mpsc::Receiver<UsageRow>,
         closing: CancellationToken,
         config: BatchConfig,
+        counts: Arc<Counts>,
     ) -> Self {
         let flush_rows = config.flush_rows.max(1);
         let flush_after = config.flush_after.max(LOOKS_PER_BATCH * Duration::from_millis(1));
         let config = BatchConfig { flush_rows, flush_after, ..config };
         let batch = Vec::with_capacity(config.flush_rows);
-        Self { store, queue, closing, config, batch, trouble: None, refused: 0 }
+        Self { store, queue, closing, config, batch, trouble: None, refused: 0, counts }
     }
 
     /// Runs until the queue is closed and empty, or until closing takes too long.
@@ -60,6 +66,7 @@ impl Collector {
         // Calls that still hold a permit may yet record a row; each of them is accounted for too.
         while let Some(row) = self.queue.recv().await {
             tracing::error!(
+                event = "usage-row-late",
                 started_at_micros = row.started_at_micros,
                 "a usage row came after the usage log was closed"
             );
@@ -117,7 +124,11 @@ impl Collector {
             while let Some(last) = self.batch.len().checked_sub(1) {
                 if let Err(error) = self.insert_from(last).await {
                     self.refused += 1;
-                    tracing::error!(%error, row = ?self.batch[last], "the database refuses a usage row");
+                    self.counts.lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(
+                        event = "usage-row-refused", %error, row = ?self.batch[last],
+                        "the database refuses a usage row"
+                    );
                 }
                 self.batch.truncate(last);
             }
@@ -132,17 +143,22 @@ impl Collector {
     async fn insert_from(&mut self, first: usize) -> Result<(), StoreError> {
         let mut retry_after = self.config.first_retry_after;
         while let Err(error) = self.store.insert(&self.batch[first..]).await {
+            self.counts.failed_writes.fetch_add(1, Ordering::Relaxed);
             if error.kind() == StoreErrorKind::Constraint {
                 return Err(error);
             }
             let rows = self.batch.len();
-            tracing::warn!(%error, rows, ?retry_after, "usage rows could not be written; trying again");
+            tracing::warn!(
+                event = "usage-rows-unwritten", %error, rows, ?retry_after,
+                "usage rows could not be written; trying again"
+            );
             self.trouble.get_or_insert(error);
             sleep(retry_after).await;
             retry_after = (retry_after * 2).min(self.config.last_retry_after);
         }
+        self.counts.written.fetch_add((self.batch.len() - first) as u64, Ordering::Relaxed);
         if self.trouble.take().is_some() {
-            tracing::info!("usage rows are being written again");
+            tracing::info!(event = "usage-rows-written", "usage rows are being written again");
         }
         Ok(())
     }
@@ -155,7 +171,11 @@ impl Collector {
         let unwritten = self.batch.len() + places_taken;
         let open_calls = places_taken.saturating_sub(self.queue.len());
         let error = self.trouble.take().map(|error| error.to_string()).unwrap_or_default();
-        tracing::error!(unwritten, open_calls, %error, "usage rows are lost: closing the usage log took too long");
+        tracing::error!(
+            event = "usage-rows-lost", unwritten, open_calls, %error,
+            "usage rows are lost: closing the usage log took too long"
+        );
+        self.counts.lost.fetch_add((self.batch.len() + self.queue.len()) as u64, Ordering::Relaxed);
         self.batch.clear();
         while self.queue.try_recv().is_ok() {}
         unwritten + self.refused
@@ -167,7 +187,11 @@ impl Drop for Collector {
     fn drop(&mut self) {
         let rows = self.batch.len() + self.queue.len();
         if rows > 0 {
-            tracing::error!(rows, "usage rows are lost: the runtime ended before the usage log was closed");
+            tracing::error!(
+                event = "usage-rows-lost",
+                rows,
+                "usage rows are lost: the runtime ended before the usage log was closed"
+            );
         }
     }
 }

@@ -76,8 +76,10 @@ async fn poll(store: Arc<dyn ChangeStore>, generations: watch::Sender<Generation
             Err(_) => Some(format!("no answer within {PATIENCE:?}")),
         };
         match (away, &problem) {
-            (false, Some(error)) => tracing::warn!(%error, "the database is away; what is in memory is used for now"),
-            (true, None) => tracing::info!("the database is back"),
+            (false, Some(error)) => {
+                tracing::warn!(event = "database-away", %error, "the database is away; what is in memory is used for now")
+            }
+            (true, None) => tracing::info!(event = "database-back", "the database is back"),
             _ => {}
         }
         away = problem.is_some();

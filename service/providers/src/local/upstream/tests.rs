@@ -35,6 +35,7 @@ fn call(text: &str, max_tokens: i32) -> ChatCall {
         deadline: None,
         on_unsupported: OnUnsupported::Refuse,
         origin: Default::default(),
+        trace: None,
     }
 }
 

@@ -97,6 +97,7 @@ impl Drop for Wait<'_> {
         if self.meter.note(self.meter.began.elapsed(), wait, self.in_vain) {
             let waits = self.meter.snapshot();
             tracing::warn!(
+                event = "connection-awaited",
                 waited = ?wait,
                 in_vain = self.in_vain,
                 connections = self.connections,

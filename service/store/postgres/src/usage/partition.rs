@@ -40,7 +40,7 @@ impl PostgresStore {
                 // A name that `Month::named` reads back is one of ours: letters, digits and underscores.
                 let statement = format!("DROP TABLE {name}");
                 sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
-                tracing::info!(partition = %name, "a month of usage rows was removed");
+                tracing::info!(event = "month-removed", partition = %name, "a month of usage rows was removed");
                 removed += 1;
             }
             removed += sqlx::query!("DELETE FROM usage_other WHERE started_at < $1", since)
