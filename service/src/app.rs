@@ -63,7 +63,7 @@ use crate::live::Live;
 use crate::overload::{OverloadLayer, Places};
 use crate::reload::{self, Reload};
 use crate::retention::Upkeep;
-use crate::server::{Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown, admin};
+use crate::server::{Cores, Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown, admin};
 use crate::structured::{STRUCTURED, Schemas, Structured};
 use crate::telemetry::{CallsLayer, EdgeLayer, Export, Sources, Telemetry, TwinLayer, event};
 use crate::upstream::{BuildError, Registry};
@@ -128,6 +128,9 @@ pub enum StartError {
     /// The contract cannot be described to clients.
     #[error("the contract cannot be described: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The threads that serve cannot be started.
+    #[error("cannot start the threads of server.runtime: {0}")]
+    Threads(std::io::Error),
     /// The address cannot be listened on.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -231,7 +234,9 @@ pub async fn run(
     let stack = stack(config, &transcoder, guards, &dependencies, services);
 
     let admin = config.admin.bind(&config.server)?;
-    let server = Server::bind(&config.server)?.counted_by(telemetry.connections());
+    // They live as long as there may be a connection to the database that one of them has opened.
+    let cores = Cores::start(&config.server).map_err(StartError::Threads)?;
+    let server = Server::bind(&config.server)?.counted_by(telemetry.connections()).served_on(cores.clone());
     let address = server.address();
     let admin = Admin::start(admin, &telemetry, &readiness);
     let exporting = export.run(telemetry);
@@ -256,6 +261,7 @@ pub async fn run(
     limiter.close().await;
     // Everything is written; a database that cannot even say goodbye changes nothing.
     let _ = store.close().await;
+    drop(cores);
     admin.stop().await;
     tracing::info!(event = event::STOPPED, ?calls, unwritten_rows, "stopped");
     // What is logged from here on is not sent.

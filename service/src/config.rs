@@ -129,9 +129,10 @@ impl Config {
         let config = {
             let mut root = Section::root(&reading, settings);
             let auth = auth::Config::read(root.section("auth"));
-            let upstream = upstream::Config::read(&mut root);
+            let server = server::Config::read(root.section("server"), auth.mode);
+            let upstream = upstream::Config::read(&mut root, server.runtimes());
             let config = Self {
-                server: server::Config::read(root.section("server"), auth.mode),
+                server,
                 auth,
                 limits: limit::Config::read(root.section("limits")),
                 pages: pages::Config::read(root.section("pages")),

@@ -79,7 +79,9 @@ impl Reload {
                         // Files may be named now that were not before.
                         seen = State::of(&source);
                     }
-                    Err(error) => tracing::error!(event = event::CONFIG_UNUSABLE, %error, "the new configuration does not count; the old one stays"),
+                    Err(error) => {
+                        tracing::error!(event = event::CONFIG_UNUSABLE, %error, "the new configuration does not count; the old one stays")
+                    }
                 }
             }
         });

@@ -7,6 +7,7 @@
 pub(crate) mod admin;
 mod config;
 mod connection;
+mod cores;
 mod first_bytes;
 mod probes;
 mod shutdown;
@@ -23,6 +24,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::server::TlsStream;
@@ -31,9 +33,11 @@ use tower::Service;
 use crate::telemetry::{OpenConnections, event};
 
 pub use admin::Config as AdminConfig;
-pub use config::Config;
+pub use config::{Config, Runtime};
 pub(crate) use connection::Peer;
 use connection::{Limits, WithPeer};
+use cores::Arrival;
+pub(crate) use cores::Cores;
 pub(crate) use probes::{ProbesLayer, Readiness};
 pub use shutdown::Shutdown;
 use tls::Tls;
@@ -98,6 +102,7 @@ pub struct Server {
     tls: Option<Tls>,
     address: SocketAddr,
     config: Config,
+    cores: Cores,
     open: OpenConnections,
 }
 
@@ -118,12 +123,18 @@ impl Server {
         };
         let (listener, address) = listen().map_err(|source| ServeError::Listen { address: config.listen, source })?;
         let tls = config.tls.clone().map(Tls::start).transpose()?;
-        Ok(Self { listener, tls, address, config: config.clone(), open: OpenConnections::default() })
+        let (config, open) = (config.clone(), OpenConnections::default());
+        Ok(Self { listener, tls, address, config, cores: Cores::default(), open })
     }
 
     /// The same, with its connections counted here.
     pub(crate) fn counted_by(self, open: OpenConnections) -> Self {
         Self { open, ..self }
+    }
+
+    /// The same, with its connections served on these.
+    pub(crate) fn served_on(self, cores: Cores) -> Self {
+        Self { cores, ..self }
     }
 
     /// The address that the socket listens on; the real port where port 0 was asked for.
@@ -148,34 +159,33 @@ impl Server {
             let Some((stream, peer)) = shutdown.unless_stopping(self.accept()).await else { break };
             // The semaphore is never closed.
             let Ok(slot) = slot else { break };
-            let slot = connection::Slot::new(slot, self.open.open());
+            let place = self.cores.place();
+            let runtime = place.as_ref().map_or_else(Handle::current, |place| place.runtime().clone());
+            let arrival = Arrival::depart(stream, place.as_ref());
+            let slot = connection::Slot::new(slot, self.open.open(), place);
             let (protocol, service, shutdown) = (protocol.clone(), service.clone(), shutdown.clone());
             let limits = Limits::new(&self.config, peer);
             let tls = self.tls.clone();
-            connections.spawn(async move {
-                let served = match tls {
-                    None => {
-                        let service = WithPeer::new(service, Peer { address: peer, names: None });
-                        connection::serve(&protocol, stream, slot, limits, shutdown, service).await
-                    }
-                    Some(tls) => {
-                        let Some(agreed) = shutdown.unless_stopping(agree(&tls, stream, limits.handshake)).await else {
-                            return;
-                        };
-                        match agreed {
-                            Ok((stream, names)) => {
-                                let service = WithPeer::new(service, Peer { address: peer, names });
-                                connection::serve(&protocol, stream, slot, limits, shutdown, service).await
-                            }
-                            Err(error) => Err(error.into()),
-                        }
-                    }
+            let connection = async move {
+                let stream = arrival?.arrive()?;
+                let Some(tls) = tls else {
+                    let service = WithPeer::new(service, Peer { address: peer, names: None });
+                    return connection::serve(&protocol, stream, slot, limits, shutdown, service).await;
                 };
-                if let Err(error) = served {
+                let Some(agreed) = shutdown.unless_stopping(agree(&tls, stream, limits.handshake)).await else {
+                    return Ok(());
+                };
+                let (stream, names) = agreed?;
+                let service = WithPeer::new(service, Peer { address: peer, names });
+                connection::serve(&protocol, stream, slot, limits, shutdown, service).await
+            };
+            let connection = async {
+                if let Err(error) = connection.await {
                     // A client that goes away mid-call is everyday life; the call's own record tells what it meant.
                     tracing::debug!(%error, "connection ended");
                 }
-            });
+            };
+            connections.spawn_on(connection, &runtime);
             while connections.try_join_next().is_some() {}
         }
 

@@ -10,7 +10,6 @@ use sabir::{Shutdown, server};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::body::Body;
-use transcode::cors::Origins;
 use transcode::{Remote, Transcoder};
 
 /// A port that is served for as long as this lives.
@@ -50,25 +49,9 @@ where
     S::Future: Send + 'static,
 {
     let service = Transcoder::new(backend::DESCRIPTORS).unwrap().serve(services);
-    let config = server::Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        allow_unauthenticated: false,
-        workers: None,
-        body_limit: 32 << 20,
-        bodies_limit: 512 << 20,
-        max_streams: 65_536,
-        max_calls: 10_000,
-        body_timeout: Duration::from_secs(30),
-        stream_keep_alive: Duration::from_secs(15),
-        max_connections: 1000,
-        handshake_timeout: Duration::from_secs(10),
-        header_timeout: Duration::from_secs(75),
-        request_timeout: None,
-        drain_timeout: Duration::from_secs(1),
-        max_connection_age: None,
-        tls: None,
-        cors_origins: Origins::Loopback,
-    };
+    let mut config = sabir::config::Config::from_parts(None, []).unwrap().server;
+    config.listen.set_port(0);
+    config.drain_timeout = Duration::from_secs(1);
     let server = server::Server::bind(&config).unwrap();
     let address = server.address();
     let task = tokio::spawn(async move {

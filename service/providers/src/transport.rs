@@ -10,6 +10,7 @@ mod watchdog;
 mod whole;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -54,6 +55,8 @@ pub struct TransportConfig {
     pub pool_max_idle_per_host: usize,
     /// The largest answer that is read as a whole, in bytes. Default: 64 MiB.
     pub max_body_bytes: usize,
+    /// How many pools of connections there are, each with its own `pool_max_idle_per_host`. Default: 1, for everybody.
+    pub pools: usize,
 }
 
 impl Default for TransportConfig {
@@ -65,6 +68,7 @@ impl Default for TransportConfig {
             pool_idle_timeout: Duration::from_secs(50),
             pool_max_idle_per_host: 1024,
             max_body_bytes: 64 * 1024 * 1024,
+            pools: 1,
         }
     }
 }
@@ -72,21 +76,32 @@ impl Default for TransportConfig {
 type PlainClient = Client<HttpConnector, Full<Bytes>>;
 type SecureClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Sends requests over pooled connections. Clones share the pool.
+/// Sends requests over pooled connections. Clones share the pools.
 ///
-/// The pool's tasks run on the runtime of the call that opened a connection: a process with one runtime per core gives
-/// each its own transport.
+/// What a connection does, it does on the runtime of the call that opened it. A process with one runtime per core has one
+/// pool for each ([`TransportConfig::pools`]) and tells each thread which is its own ([`use_pool`](Self::use_pool)).
 #[derive(Clone, Debug)]
 pub struct Transport(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     config: TransportConfig,
+    pools: Box<[Pool]>,
+    answered: AnsweredPorts,
+}
+
+/// Connections that one runtime uses.
+#[derive(Debug)]
+struct Pool {
     plain: PlainClient,
     /// Made when the first `https` upstream is set up, because it needs the system's CA certificates, which an image
     /// that talks only to `http` upstreams may lack. The error is text for the caller.
     secure: OnceLock<Result<SecureClient, String>>,
-    answered: AnsweredPorts,
+}
+
+thread_local! {
+    /// The pool that this thread uses.
+    static POOL: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A request ready to be sent, and sent again if its connection turns out to be stale.
@@ -103,8 +118,19 @@ pub(crate) struct Outgoing<'a> {
 impl Transport {
     /// A transport without connections.
     pub fn new(config: TransportConfig) -> Self {
-        let plain = client_builder(&config).build(tcp_connector(&config));
-        Self(Arc::new(Inner { config, plain, secure: OnceLock::new(), answered: AnsweredPorts::default() }))
+        let pool = |_| Pool { plain: client_builder(&config).build(tcp_connector(&config)), secure: OnceLock::new() };
+        let pools = (0..config.pools.max(1)).map(pool).collect();
+        Self(Arc::new(Inner { config, pools, answered: AnsweredPorts::default() }))
+    }
+
+    /// From now on, calls on this thread use the connections of this pool. Threads that say nothing use the first.
+    pub fn use_pool(index: usize) {
+        POOL.set(index);
+    }
+
+    fn pool(&self) -> &Pool {
+        let pools = &self.0.pools;
+        &pools[POOL.get() % pools.len()]
     }
 
     /// The limits.
@@ -115,7 +141,9 @@ impl Transport {
     /// Loads the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), so that the first call
     /// need not. Without any certificate, calls to `https` upstreams fail.
     pub(crate) fn prepare_tls(&self) {
-        let _ = self.secure();
+        for pool in &self.0.pools {
+            let _ = self.secure(pool);
+        }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -158,17 +186,17 @@ impl Transport {
             }
         }
         if outgoing.uri.scheme() == Some(&http::uri::Scheme::HTTP) {
-            return Ok(self.0.plain.request(request));
+            return Ok(self.pool().plain.request(request));
         }
-        match self.secure() {
+        match self.secure(self.pool()) {
             Ok(client) => Ok(client.request(request)),
             Err(reason) => Err(UpstreamError::new(UpstreamErrorKind::Unavailable, reason.clone())),
         }
     }
 
-    fn secure(&self) -> &Result<SecureClient, String> {
+    fn secure<'a>(&self, pool: &'a Pool) -> &'a Result<SecureClient, String> {
         let config = &self.0.config;
-        self.0.secure.get_or_init(|| Ok(client_builder(config).build(tls_connector(tcp_connector(config))?)))
+        pool.secure.get_or_init(|| Ok(client_builder(config).build(tls_connector(tcp_connector(config))?)))
     }
 
     /// Whether the call failed only because its connection, good for an answer before, was closed meanwhile.

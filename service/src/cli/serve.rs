@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::CommandError;
 use crate::app;
 use crate::config::Config;
-use crate::server::Shutdown;
+use crate::server::{self, Shutdown};
 use crate::telemetry::Export;
 
 /// Serve models on one port: gRPC, gRPC-Web and OpenAI-compatible HTTP.
@@ -39,7 +39,7 @@ pub struct Arguments {
 pub fn main(arguments: Arguments) -> Result<(), CommandError> {
     environment::prepare();
     let config = Config::load(arguments.config, arguments.listen)?;
-    let ended = runtime(config.server.workers)?.block_on(async {
+    let ended = runtime(&config.server)?.block_on(async {
         let export = Export::start(&config.telemetry)?;
         config.log.start(&export);
         let shutdown = Shutdown::new();
@@ -52,12 +52,11 @@ pub fn main(arguments: Arguments) -> Result<(), CommandError> {
     }
 }
 
-/// A runtime with this many workers, by default one for each processor the process may use. One worker is a runtime
+/// The runtime for everything, but for connections if each core has a runtime of its own. With one worker it is one
 /// without threads: nothing is ever handed from one to another.
-fn runtime(workers: Option<usize>) -> std::io::Result<Runtime> {
-    let available = || std::thread::available_parallelism().map_or(1, usize::from);
-    match workers.unwrap_or_else(available) {
-        0 | 1 => Builder::new_current_thread().enable_all().build(),
-        workers => Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
+fn runtime(server: &server::Config) -> std::io::Result<Runtime> {
+    match (server.runtime, server.cores()) {
+        (server::Runtime::PerCore, _) | (_, 1) => Builder::new_current_thread().enable_all().build(),
+        (server::Runtime::Shared, workers) => Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
     }
 }

@@ -9,6 +9,19 @@ use super::tls;
 use crate::auth::Mode;
 use crate::config::{ByteSize, Section};
 
+/// The words of `server.runtime`.
+const RUNTIMES: [(&str, Runtime); 2] = [("shared", Runtime::Shared), ("per-core", Runtime::PerCore)];
+
+/// What the workers of the server share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// One runtime: whoever has nothing to do takes from the others.
+    #[default]
+    Shared,
+    /// Nothing: each has a runtime, connections and connections to upstreams of its own.
+    PerCore,
+}
+
 /// How the server listens, and its limits.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -19,6 +32,8 @@ pub struct Config {
     /// `server.workers`: threads that serve requests. One means a single-threaded runtime. Left out: one for each
     /// processor that the process may use.
     pub workers: Option<usize>,
+    /// `server.runtime`: what the workers share.
+    pub runtime: Runtime,
     /// `server.body_limit`: the largest request body, in bytes.
     pub body_limit: usize,
     /// `server.bodies_limit`: how many bytes of request bodies may be in memory at once, over all calls.
@@ -54,12 +69,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// How many threads serve requests.
+    pub(crate) fn cores(&self) -> usize {
+        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// How many runtimes serve requests, each with connections to upstreams of its own.
+    pub(crate) fn runtimes(&self) -> usize {
+        match self.runtime {
+            Runtime::Shared => 1,
+            Runtime::PerCore => self.cores(),
+        }
+    }
+
     /// Reads the section, with what `auth.mode` is.
     pub(crate) fn read(mut section: Section<'_>, mode: Mode) -> Self {
         let config = Self {
             listen: section.value("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
             allow_unauthenticated: section.value("allow_unauthenticated", false),
             workers: section.optional("workers"),
+            runtime: section.choice("runtime", &RUNTIMES, Runtime::Shared),
             body_limit: section.value("body_limit", ByteSize(32 << 20)).0,
             bodies_limit: section.value("bodies_limit", ByteSize(512 << 20)).0,
             max_streams: section.value("max_streams", 65_536),

@@ -19,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 
 use super::config::Config;
+use super::cores::Place;
 use super::first_bytes::FirstBytes;
 use super::shutdown::Shutdown;
 use crate::telemetry::OpenConnection;
@@ -92,11 +93,12 @@ impl Limits {
 pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,
     _open: OpenConnection,
+    _place: Option<Place>,
 }
 
 impl Slot {
-    pub(crate) fn new(permit: OwnedSemaphorePermit, open: OpenConnection) -> Self {
-        Self { _permit: permit, _open: open }
+    pub(super) fn new(permit: OwnedSemaphorePermit, open: OpenConnection, place: Option<Place>) -> Self {
+        Self { _permit: permit, _open: open, _place: place }
     }
 }
 

@@ -15,7 +15,7 @@ fn start(pause: Duration, change: impl FnOnce(&mut Config)) -> (SocketAddr, Shut
     let mut config = Whole::from_parts(None, []).unwrap().server;
     config.listen.set_port(0);
     change(&mut config);
-    let server = Server::bind(&config).unwrap();
+    let server = Server::bind(&config).unwrap().served_on(Cores::start(&config).unwrap());
     let (address, shutdown) = (server.address(), Shutdown::new());
     let service = service_fn(move |_: Request<Incoming>| async move {
         sleep(pause).await;
@@ -40,27 +40,72 @@ async fn rest_of(mut stream: TcpStream) -> String {
     text
 }
 
+/// Each kind of runtime.
+fn runtimes() -> [impl Fn(&mut Config); 2] {
+    [Runtime::Shared, Runtime::PerCore].map(|runtime| {
+        move |config: &mut Config| {
+            config.runtime = runtime;
+            config.workers = Some(2);
+        }
+    })
+}
+
 #[tokio::test]
 async fn open_calls_finish_and_idle_connections_close_when_the_server_stops() {
-    let (address, shutdown, ending) = start(Duration::from_millis(300), |_| {});
-    let idle = TcpStream::connect(address).await.unwrap();
-    let open = ask(address).await;
-    shutdown.stop();
-    assert!(rest_of(open).await.ends_with("done"));
-    assert_eq!(rest_of(idle).await, "");
-    assert_eq!(ending.await.unwrap(), Ending::Drained);
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    for runtime in runtimes() {
+        let (address, shutdown, ending) = start(Duration::from_millis(300), runtime);
+        let idle = TcpStream::connect(address).await.unwrap();
+        let (open, another) = tokio::join!(ask(address), ask(address));
+        shutdown.stop();
+        for open in [open, another] {
+            assert!(rest_of(open).await.ends_with("done"));
+        }
+        assert_eq!(rest_of(idle).await, "");
+        assert_eq!(ending.await.unwrap(), Ending::Drained);
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+}
+
+#[tokio::test]
+async fn with_a_runtime_for_each_core_connections_are_spread_and_stay_where_they_are() {
+    let mut config = Whole::from_parts(None, []).unwrap().server;
+    config.listen.set_port(0);
+    (config.runtime, config.workers) = (Runtime::PerCore, Some(2));
+    let server = Server::bind(&config).unwrap().served_on(Cores::start(&config).unwrap());
+    let address = server.address();
+    let service = service_fn(|_: Request<Incoming>| async {
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        Ok(Response::new(Full::new(Bytes::from(thread))))
+    });
+    let _serving = tokio::spawn(server.serve(service, Shutdown::new()));
+    let asked = async |stream: &mut TcpStream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(5).any(|part| part == b"core-") || answer.last() == Some(&b'-') {
+            stream.read_buf(&mut answer).await.unwrap();
+        }
+        answer.last().copied().unwrap()
+    };
+    let (mut one, mut other) = (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+    let cores = (asked(&mut one).await, asked(&mut other).await);
+    assert_ne!(cores.0, cores.1);
+    for _ in 0..3 {
+        assert_eq!((asked(&mut one).await, asked(&mut other).await), cores);
+    }
 }
 
 #[tokio::test]
 async fn calls_that_outlast_the_drain_limit_are_cut_and_counted() {
-    let (address, shutdown, ending) = start(Duration::from_secs(60), |config| {
-        config.drain_timeout = Duration::from_millis(50);
-    });
-    let open = ask(address).await;
-    shutdown.stop();
-    assert_eq!(ending.await.unwrap(), Ending::Cut(1));
-    assert_eq!(rest_of(open).await, "");
+    for runtime in runtimes() {
+        let (address, shutdown, ending) = start(Duration::from_secs(60), |config| {
+            runtime(config);
+            config.drain_timeout = Duration::from_millis(50);
+        });
+        let open = ask(address).await;
+        shutdown.stop();
+        assert_eq!(ending.await.unwrap(), Ending::Cut(1));
+        assert_eq!(rest_of(open).await, "");
+    }
 }
 
 #[tokio::test]

@@ -78,8 +78,8 @@ impl Config {
         self.routes.values().any(|route| route.policy.cache_similarity.is_some())
     }
 
-    /// Reads all of the sections out of the whole configuration.
-    pub(crate) fn read(root: &mut Section<'_>) -> Self {
+    /// Reads all of the sections out of the whole configuration. Upstreams have so many pools of connections.
+    pub(crate) fn read(root: &mut Section<'_>, pools: usize) -> Self {
         let local = LocalConfig::read(root.section("local"));
         let providers = providers(root);
         let names = Names::of(&providers, &local);
@@ -88,7 +88,7 @@ impl Config {
         for name in routes.keys().filter(|name| models.aliases.contains_key(*name)) {
             root.problem(&format!("routes.{name}"), "an alias has the same name");
         }
-        let transport = transport(root.section("upstream"));
+        let transport = transport(root.section("upstream"), pools);
         Self { providers, local, routes, models, transport }
     }
 }
@@ -227,7 +227,7 @@ fn providers(root: &mut Section<'_>) -> BTreeMap<String, ProviderConfig> {
     providers
 }
 
-fn transport(mut section: Section<'_>) -> TransportConfig {
+fn transport(mut section: Section<'_>, pools: usize) -> TransportConfig {
     let usual = TransportConfig::default();
     let config = TransportConfig {
         connect_timeout: section.value("connect_timeout", usual.connect_timeout),
@@ -236,6 +236,7 @@ fn transport(mut section: Section<'_>) -> TransportConfig {
         pool_idle_timeout: section.value("pool_idle_timeout", usual.pool_idle_timeout),
         pool_max_idle_per_host: section.value("pool_max_idle", usual.pool_max_idle_per_host),
         max_body_bytes: section.value("answer_limit", ByteSize(usual.max_body_bytes)).0,
+        pools,
     };
     for (key, limit) in [
         ("connect_timeout", config.connect_timeout),
