@@ -9,14 +9,14 @@ mod process;
 mod record;
 
 use self::answer::answer_of;
-use self::process::Envoy;
+use self::process::Transcoding;
 use self::record::Record;
 use crate::support::transcoded;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_transcoder_and_envoy_agree_but_for_reasons() {
     let backend = transcoded::plain().await;
-    let mut envoy = Envoy::in_front_of(backend.address).await;
+    let mut envoy = Transcoding::in_front_of(backend.address).await;
     let in_process = transcoded::in_process();
     let in_front = transcoded::in_front_of(&backend);
 

@@ -5,6 +5,7 @@
 pub(crate) mod call;
 pub(crate) mod collector;
 pub(crate) mod databases;
+pub(crate) mod envoy;
 pub(crate) mod http;
 pub(crate) mod identity;
 pub(crate) mod postgres;

@@ -30,6 +30,7 @@ pub(crate) struct Server {
     postgres: Option<Database>,
     store: OnceCell<Box<dyn Store>>,
     secrets: Mutex<Secrets>,
+    variables: Vec<(String, String)>,
 }
 
 impl Server {
@@ -68,7 +69,9 @@ impl Server {
         let child = command(folder.path(), address).envs(variables.iter().copied()).spawn().unwrap();
         let secrets = Mutex::new(Secrets::of(config, variables));
         let encrypted = config.contains("[server.tls]");
-        let mut server = Self { child, address, folder, encrypted, postgres: None, store: OnceCell::new(), secrets };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (postgres, store) = Default::default();
+        let mut server = Self { child, address, folder, encrypted, postgres, store, secrets, variables };
         server.wait_until_ready().await;
         server
     }
@@ -155,6 +158,13 @@ impl Server {
         self.ended().await
     }
 
+    /// Starts it again, where it was and as it was, once it has ended, and waits until it is ready.
+    pub(crate) async fn start_again(&mut self) {
+        self.ended().await;
+        self.child = command(self.folder.path(), self.address).envs(self.variables.iter().cloned()).spawn().unwrap();
+        self.wait_until_ready().await;
+    }
+
     /// The usage rows, in the order in which the calls began, as soon as there are this many. More are an error.
     pub(crate) async fn usage_rows(&self, count: usize) -> Vec<UsageRow> {
         let store = self.store.get_or_init(async || databases::open(&self.database()).await).await;
@@ -211,7 +221,7 @@ fn log_in(folder: &Path) -> String {
 
 /// The server's command (what `SABIR_BIN` names, else what was built): nothing of this process's environment that could configure it, everything in its own folder.
 fn command(folder: &Path, address: SocketAddr) -> Command {
-    let log = File::create(folder.join("log")).unwrap();
+    let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let program = std::env::var_os("SABIR_BIN").map_or_else(|| binary("sabir"), PathBuf::from);
     let mut command = Command::new(program);
     command

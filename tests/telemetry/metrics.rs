@@ -11,7 +11,7 @@ use crate::support::{
     Call, Event, Protocol, Server,
     collector::{points, total},
     http::{get, post},
-    identity::required,
+    identity::{Registrar, required},
     protocol::next,
     script,
 };
@@ -178,4 +178,45 @@ async fn an_address_that_was_chosen_must_be_free() {
     let (status, log) = Server::refuse_with("[local]\nenabled = false\n", &variables);
     assert!(!status.success());
     assert!(log.contains("SABIR_ADMIN__LISTEN") && log.contains(&address), "{log}");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_who_refuses() {
+    let lines = format!("{}[server]\nmax_calls = 4\n[limits]\neach_key = {{ requests_per_minute = 3 }}\n", required());
+    let watched = watched(&lines).await;
+    let registrar = Registrar::of(&watched.server).await;
+    let (limited, streaming) = (registrar.key_for(&["chat"]).await, registrar.key_for(&["chat"]).await);
+    let address = watched.server.address();
+    let call = |model: &str, key: &str| {
+        watched.server.keep_secret(key);
+        let mut call = Call::say(model, "Hi");
+        call.headers.push(("authorization", format!("Bearer {key}")));
+        call
+    };
+    let refused = async |reason: &str| {
+        let lines = scrape(watched.admin).await;
+        value(&lines, "sabir_refusals_total", &[&format!("reason=\"{reason}\"")])
+    };
+    for protocol in Protocol::ALL {
+        protocol.unary(address, &Call::say("scripted/echo", "Hi")).await.unwrap_err();
+        protocol.unary(address, &call("scripted/echo", &limited)).await.unwrap();
+    }
+    for protocol in Protocol::ALL {
+        protocol.unary(address, &call("scripted/echo", &limited)).await.unwrap_err();
+    }
+    assert_eq!((refused("auth").await, refused("limit").await), (3.0, 3.0));
+    assert_eq!(refused("overload").await, 0.0);
+
+    watched.upstream.script("endless", script::silent_midway());
+    let mut open = Vec::new();
+    while let Ok(events) = Protocol::Grpc.stream(address, &call("scripted/endless", &streaming)).await {
+        open.push(events);
+    }
+    // The limit of three calls a minute comes before the four that may be open, which others fill.
+    let another = registrar.key_for(&["chat"]).await;
+    while let Ok(events) = Protocol::Grpc.stream(address, &call("scripted/endless", &another)).await {
+        open.push(events);
+    }
+    assert_eq!(open.len(), 4);
+    assert_eq!(refused("overload").await, 1.0);
 }

@@ -133,6 +133,7 @@ impl Call {
                 return;
             }
             // The edge gives no reasons. What is too large for it is the caller's business.
+            "OVERLOADED" => Refused::Overload,
             "" if status.code() == Code::ResourceExhausted && !status.message().contains("larger than") => {
                 Refused::Overload
             }

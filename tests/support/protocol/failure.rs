@@ -51,6 +51,18 @@ impl Failure {
         Self { code, http: Some(status), retry_after, ..Self::from_error(&document["error"]) }
     }
 
+    /// From a proxy in between that speaks neither gRPC-Web nor OpenAI's error objects.
+    pub(crate) fn from_proxy(status: u16, body: &[u8]) -> Self {
+        Self {
+            code: code_of_http_status(status).to_owned(),
+            http: Some(status),
+            message: String::from_utf8_lossy(body).into_owned(),
+            field: None,
+            retry_after: None,
+            error: None,
+        }
+    }
+
     /// From OpenAI's error object. Source: <https://platform.openai.com/docs/guides/error-codes>.
     pub(super) fn from_error(error: &Value) -> Self {
         let members: Vec<_> =

@@ -120,6 +120,9 @@ async fn open(
         request = request.header(*name, value);
     }
     let exchange = http1(server, request.body(Bytes::from(body)).unwrap()).await;
+    if exchange.header("server") == Some("envoy") && exchange.status() != 200 {
+        return Err(Failure::from_proxy(exchange.status(), &exchange.body().await));
+    }
     assert_eq!(exchange.status(), 200, "gRPC-Web says its status in trailers");
     let content_type = exchange.header("content-type").unwrap_or_default();
     assert!(content_type.starts_with("application/grpc-web"), "content-type: {content_type}");
