@@ -70,6 +70,8 @@ bench: ## Criterion on converter, validation and routes, then the comparisons wi
 	$(CARGO) bench --locked -p transcode --bench matcher
 	scripts/bench-transcoder
 	scripts/bench-end-to-end
+	scripts/bench-runtimes
+	scripts/bench-production
 
 .PHONY: image
 image: ## Carry out the steps of the Dockerfile without a container engine, and run what comes of them

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use super::watched;
-use crate::support::{http::get, server::binary};
+use crate::support::{http::get, server::binary, tls::Authority};
 
 /// Runs the program with nothing of this process's environment; its exit code and what it said.
 fn sabir(arguments: &[&str], folder: &Path) -> (Option<i32>, String) {
@@ -48,4 +48,22 @@ async fn a_configuration_is_checked_without_serving() {
     for problem in ["server.lisen: no such key", "telemetry.sample_ratio: must be from 0 to 1"] {
         assert!(said.contains(problem), "{said}");
     }
+}
+
+#[tokio::test]
+async fn behind_tls_health_asks_where_no_certificate_is_needed() {
+    let authority = Authority::new();
+    authority.sign_server();
+    let watched = watched(&authority.lines()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let listen = watched.server.address();
+    let config =
+        format!("[server]\nlisten = \"{listen}\"\n{}[admin]\nlisten = \"{}\"\n", authority.lines(), watched.admin);
+    std::fs::write(folder.path().join("sabir.toml"), config).unwrap();
+    let (code, said) = sabir(&["health"], folder.path());
+    assert_eq!(code, Some(0), "{said}");
+    // The certificate is made out to a name, and its authority is unknown to this machine.
+    let (code, said) = sabir(&["health", "--address", &format!("https://{listen}")], folder.path());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("certificate"), "{said}");
 }
