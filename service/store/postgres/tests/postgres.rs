@@ -92,7 +92,9 @@ async fn every_attempt_is_a_row_for_people() {
 #[tokio::test]
 async fn a_transaction_that_is_given_up_at_any_point_swallows_nothing() {
     let database = Database::fresh();
-    let store = open(database.url(), Config { max_connections: 1, migrate: true, ..Config::default() }).await.unwrap();
+    // Patient, so that a connection that never comes back is told from a machine that is busy.
+    let config = Config { max_connections: 1, acquire_timeout: Duration::from_secs(30), migrate: true };
+    let store = open(database.url(), config).await.unwrap();
     let captures = [conformance::sample_capture(1)];
     for polls in 1..64 {
         let mut given_up = Box::pin(store.insert_captures(&captures));
