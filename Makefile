@@ -73,6 +73,10 @@ bench: ## Criterion on converter, validation and routes, then the comparisons wi
 	scripts/bench-runtimes
 	scripts/bench-production
 
+.PHONY: soak
+soak: clients ## Two replicas under load while everything breaks, for SOAK_SECONDS (1200); ends with an account
+	scripts/soak
+
 .PHONY: image
 image: ## Carry out the steps of the Dockerfile without a container engine, and run what comes of them
 	scripts/check-image build
