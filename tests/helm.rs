@@ -22,5 +22,5 @@ async fn the_image_is_small_and_holds_no_secret() {
 
 #[tokio::test]
 async fn alerts_fire_when_they_should() {
-    hold(Client::helm("rules.py"), 8).await;
+    hold(Client::helm("rules.py"), 9).await;
 }

@@ -61,6 +61,19 @@ def alerts_say_what_to_do():
     assert len({rule["alert"] for rule in alerts}) == len(alerts)
 
 
+def every_alert_has_an_entry_in_the_runbook():
+    text = (ROOT / "docs/operations.md").read_text()
+    chapter = text.split("\n## When an alert fires\n")[1].split("\n## ")[0]
+    entries = re.findall(r"^#### (Sabir\w+)\n\n(.*?)(?=\n#|\Z)", chapter, re.DOTALL | re.MULTILINE)
+    alerts = {rule["alert"] for rule in every_rule() if "alert" in rule}
+    assert {name for name, _ in entries} == alerts and len(entries) == len(alerts), "entries and alerts differ"
+    for name, entry in entries:
+        for part in ("**Means.**", "**Look.**", "**Do.**"):
+            assert part in entry, f"{name}: {part}"
+        # An anchor is made of a heading once: a second heading of this name would get another.
+        assert len(re.findall(rf"^#+ {name}$", text, re.MULTILINE | re.IGNORECASE)) == 1, name
+
+
 def prometheus_reads_the_dashboard():
     plain = []
     for query in queries():
@@ -113,7 +126,10 @@ def the_chart_hands_on_the_rules():
     given = {rule["alert"]: rule for rule in every_rule() if "alert" in rule}
     assert alerts.keys() == given.keys() - {"SabirBudgetSpent"} | {"SabirNobodyCalls"}
     assert alerts["SabirDown"]["labels"] == {"severity": "critical", "team": "platform"}
-    assert alerts["SabirDown"]["annotations"] == given["SabirDown"]["annotations"], "braces are Prometheus's, not Helm's"
+    runbook = {"runbook_url": "https://wiki.example.com/sabir/operations#sabirdown"}
+    assert alerts["SabirDown"]["annotations"] == given["SabirDown"]["annotations"] | runbook, "braces are Prometheus's, not Helm's"
+    everything = render({"prometheusRule": {"enabled": True}}).one("PrometheusRule")["spec"]["groups"]
+    assert not [rule for group in everything for rule in group["rules"] if "runbook_url" in rule.get("annotations", {})]
     config = objects.one("ConfigMap", "-dashboards")
     assert json.loads(config["data"]["sabir.json"]) == DASHBOARD and config["metadata"]["labels"]["grafana_dashboard"] == "1"
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -128,6 +144,7 @@ if __name__ == "__main__":
         alerts_fire_when_they_should,
         a_wrong_case_is_noticed,
         alerts_say_what_to_do,
+        every_alert_has_an_entry_in_the_runbook,
         prometheus_reads_the_dashboard,
         the_dashboard_is_sound,
         metrics_are_those_of_the_list,
