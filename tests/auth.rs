@@ -2,6 +2,7 @@
 //! told. Keys are written into the server's database from outside, as another replica would.
 
 mod bodies;
+mod hosts;
 mod keys;
 mod replicas;
 mod scopes;

@@ -63,7 +63,7 @@ use crate::live::Live;
 use crate::overload::{OverloadLayer, Places};
 use crate::reload::{self, Reload};
 use crate::retention::Upkeep;
-use crate::server::{Cores, Ending, ProbesLayer, Readiness, ServeError, Server, Shutdown, admin};
+use crate::server::{Cores, Ending, HostsLayer, ProbesLayer, Readiness, ServeError, Server, Shutdown, admin};
 use crate::structured::{STRUCTURED, Schemas, Structured};
 use crate::telemetry::{CallsLayer, EdgeLayer, Export, Sources, Telemetry, TwinLayer, event};
 use crate::upstream::{BuildError, Registry};
@@ -434,10 +434,13 @@ fn stack(
     let Guards { readiness, telemetry, auth, limiter, pages } = guards;
     let exposed = EXPOSED.into_iter().chain(limit::EXPOSED).map(HeaderName::from_static);
     let guarded = config.auth.docs == Policy::Authenticated;
+    let trusting = config.auth.mode == Mode::Open && !config.server.allow_unauthenticated;
     let guard = pages.clone().filter(|_| guarded).map(|pages| DocsLayer::new(Arc::clone(&auth), pages));
     ServiceBuilder::new()
         // 1. /livez and /readyz, before anything that could be broken or could refuse.
         .layer(ProbesLayer::new(readiness))
+        // Where everybody is trusted: that a page on the web does not pass for one of ours.
+        .option_layer(trusting.then_some(HostsLayer))
         // 2. CORS. It answers preflights and must see every answer, also those of requests that the rest refuses.
         .layer(CorsLayer::new(config.server.cors_origins.clone(), exposed))
         // 3. Who may see the pages, where not everybody may. Browsers come to pages without the headers that calls have.

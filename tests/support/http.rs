@@ -64,7 +64,7 @@ async fn connect(address: SocketAddr) -> TokioIo<TcpStream> {
 }
 
 fn with_host(address: SocketAddr, mut request: Request<Bytes>) -> Request<Bytes> {
-    request.headers_mut().insert("host", address.to_string().parse().unwrap());
+    request.headers_mut().entry("host").or_insert_with(|| address.to_string().parse().unwrap());
     request
 }
 

@@ -88,7 +88,7 @@ impl Similar {
         let vector = match self.vector(&near.text).await {
             Ok(vector) => vector,
             Err(error) => {
-                tracing::debug!(%error, "a question cannot be compared with others");
+                tracing::debug!(kind = error.kind.as_str(), "a question cannot be compared with others");
                 return None;
             }
         };

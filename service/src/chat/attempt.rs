@@ -207,7 +207,7 @@ impl Attempt {
         }
         tracing::debug!(
             request_id = %ledger.id(), attempt = self.number, model = %self.target.full_name,
-            latency = ?self.began.elapsed(), %failure, "attempt failed"
+            latency = ?self.began.elapsed(), failure = %failure.in_log(), "attempt failed"
         );
     }
 }

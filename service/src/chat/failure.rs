@@ -1,5 +1,6 @@
 //! Every way in which a chat call fails, before it is anybody's status code.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sabir_providers::{UpstreamError, UpstreamErrorKind};
@@ -10,6 +11,9 @@ use crate::budget::Denied;
 use crate::limit::{self, Cause};
 use crate::telemetry::ErrorType;
 use crate::upstream::UnknownModel;
+
+/// How much of a provider's code for an error is logged, in bytes.
+const WORD_LIMIT: usize = 64;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,41 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What the log says of it. What a provider has to say about a request or an answer may quote it, and is for the
+    /// caller alone.
+    pub(super) fn in_log(&self) -> String {
+        let Self::Upstream { provider, error } = self else { return self.to_string() };
+        let quotes = match error.kind {
+            UpstreamErrorKind::InvalidRequest
+            | UpstreamErrorKind::ContextLength
+            | UpstreamErrorKind::ContentFilter
+            | UpstreamErrorKind::TooLarge
+            | UpstreamErrorKind::Protocol
+            | UpstreamErrorKind::Internal => true,
+            UpstreamErrorKind::Authentication
+            | UpstreamErrorKind::PermissionDenied
+            | UpstreamErrorKind::NotFound
+            | UpstreamErrorKind::RateLimited
+            | UpstreamErrorKind::Overloaded
+            | UpstreamErrorKind::Unavailable
+            | UpstreamErrorKind::Timeout
+            | UpstreamErrorKind::Truncated => false,
+        };
+        if !quotes {
+            return self.to_string();
+        }
+        let mut text = format!("{provider}: {}", error.kind.as_str());
+        if let Some(status) = error.status {
+            let _ = write!(text, ", status {status}");
+        }
+        for (name, value) in [("code", &error.code), ("member", &error.param)] {
+            if let Some(value) = value {
+                let _ = write!(text, ", {name} {}", &value[..value.floor_char_boundary(WORD_LIMIT)]);
+            }
+        }
+        text
+    }
+
     /// How the usage row calls it.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {

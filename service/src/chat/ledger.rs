@@ -249,12 +249,12 @@ impl Ledger {
         if failure.is_the_callers() {
             tracing::info!(
                 event = event::CALL_REFUSED, request_id = %self.id, trace_id = trace, model = %self.model_asked,
-                code = ?status.code(), %failure, "call failed"
+                code = ?status.code(), failure = %failure.in_log(), "call failed"
             );
         } else {
             tracing::warn!(
                 event = event::CALL_FAILED, request_id = %self.id, trace_id = trace, model = %self.model_asked,
-                code = ?status.code(), %failure, "call failed"
+                code = ?status.code(), failure = %failure.in_log(), "call failed"
             );
         }
         self.error = Some(failure.error_type());

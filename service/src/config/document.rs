@@ -12,8 +12,12 @@ use crate::nearest::nearest;
 const PREFIX: &str = "SABIR_";
 
 /// Variables that are not `SABIR_SECTION__KEY`, and the key that they stand for. `None`: read elsewhere.
-const SHORT_NAMES: &[(&str, Option<&[&str]>)] =
-    &[("SABIR_LISTEN", Some(&["server", "listen"])), ("SABIR_CONFIG", None), ("SABIR_URL", None)];
+const SHORT_NAMES: &[(&str, Option<&[&str]>)] = &[
+    ("SABIR_LISTEN", Some(&["server", "listen"])),
+    ("SABIR_CONFIG", None),
+    ("SABIR_URL", None),
+    ("SABIR_API_KEY", None),
+];
 
 /// Merges the text of the file, if there is one, with the environment. The environment wins.
 ///
