@@ -144,7 +144,7 @@ async def soak(cluster):
     say(f"{3 * CALLERS} callers; faults for {SECONDS:.0f} s")
     await asyncio.sleep(CALM)
     faults = Faults(cluster, HOLD, CALM, say)
-    await faults.run(time.monotonic() + SECONDS)
+    await faults.run(SECONDS)
     say("no more faults; the last calls end")
     callers.stopping = True
     await calling

@@ -31,11 +31,11 @@ class Faults:
         self.cluster, self.hold, self.calm, self.say = cluster, hold, calm, say
         self.windows, self.alias = [], "quick"
 
-    def cycle(self):
-        """Everything once. The replicas go on for longest after the last restart of a cycle."""
+    def cycle(self, with_restarts):
+        """Everything once."""
+        restarts = [self.rolling_restart, self.kill] if with_restarts else []
         return [
-            self.rolling_restart,
-            self.kill,
+            *restarts,
             self.reload_by_signal,
             self.reload_by_file,
             self.database_slow,
@@ -44,10 +44,13 @@ class Faults:
             self.upstream_down,
         ]
 
-    async def run(self, until):
-        """Cycles until it is time to end; the last one is finished in any case."""
+    async def run(self, seconds):
+        """Cycles until it is time to end; the last one is finished in any case. In the second half no server is started
+        again, so that what grows can be seen to."""
+        began = time.monotonic()
+        until, half = began + seconds, began + seconds / 2
         while True:
-            for fault in self.cycle():
+            for fault in self.cycle(with_restarts=time.monotonic() < half):
                 self.say(f"fault: {fault.__name__.replace('_', ' ')}")
                 await fault()
                 await asyncio.sleep(self.calm)
