@@ -6,11 +6,11 @@ use crate::auth::Scope;
 use crate::chat::{MODEL_USED, REQUEST_ID};
 
 const DESCRIPTION: &str = "\
-One typed API for language models, in front of any of them: OpenAI, Azure, Groq, Mistral, vLLM, Ollama, every other server \
-that speaks OpenAI's protocol, and a small model inside the server.
+One typed API for language models, in front of any of them: OpenAI, Anthropic, Gemini and Vertex AI, Amazon Bedrock, Cohere, \
+Ollama, Azure, Groq, Mistral, vLLM, every other server that speaks OpenAI's protocol, and a small model inside the server.
 
-The HTTP form is the one OpenAI documents, so that its SDKs work by setting `base_url`. The same calls are served as gRPC \
-and gRPC-Web on the same port; `x-grpc-method` names the RPC of each operation. A member that this document does not name is \
+The HTTP forms are those that OpenAI and Anthropic document, so that their SDKs work by setting `base_url`. The same calls are \
+served as gRPC and gRPC-Web on the same port; `x-grpc-method` names the RPC of each operation. A member that this document does not name is \
 passed on to the model's server.";
 
 const KEYS: &str = "\
