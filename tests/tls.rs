@@ -17,6 +17,7 @@ use crate::clients::process::Client;
 use crate::support::{
     Call, PATIENCE, Protocol, Server, Upstream,
     identity::required,
+    server::binary,
     soon,
     tls::{Authority, Shown, Tunnel},
 };
@@ -188,4 +189,22 @@ async fn a_connection_that_is_too_old_is_ended_gently() {
     let ended = tokio::spawn(connection);
     assert_eq!(http_2.send_request(get()).await.unwrap().status(), StatusCode::OK);
     soon("the old HTTP/2 connection to be closed", ended).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn commands_come_in_by_tls_where_they_know_who_signs() {
+    let (_upstream, server, authority) = encrypted("").await;
+    let url = format!("https://localhost:{}", server.address().port());
+    let root = authority.root().display().to_string();
+    let models = |more: &[&str]| {
+        let output =
+            Command::new(binary("sabir")).env_clear().args(["models", "--url", &url]).args(more).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (succeeded, said) = models(&["--ca-file", &root]);
+    assert!(succeeded && said.contains("scripted/echo"), "{said}");
+    let (succeeded, said) = models(&[]);
+    assert!(!succeeded && said.contains("certificate"), "{said}");
+    let (succeeded, said) = models(&["--ca-file", "nowhere.pem"]);
+    assert!(!succeeded && said.contains("--ca-file nowhere.pem"), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::Error;
 
@@ -12,6 +12,8 @@ pub struct ConnectOptions {
     connect_timeout: Duration,
     keep_alive: Duration,
     message_limit: usize,
+    authority: Option<Certificate>,
+    identity: Option<Identity>,
 }
 
 impl Default for ConnectOptions {
@@ -21,6 +23,8 @@ impl Default for ConnectOptions {
             keep_alive: Duration::from_secs(30),
             // Answers with audio or many choices are larger than gRPC's usual 4 MiB.
             message_limit: 64 << 20,
+            authority: None,
+            identity: None,
         }
     }
 }
@@ -53,23 +57,38 @@ impl ConnectOptions {
         self
     }
 
+    /// Who signs the certificates of `https://` servers, in PEM, beside the authorities that this machine trusts.
+    #[must_use]
+    pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.authority = Some(Certificate::from_pem(pem));
+        self
+    }
+
+    /// A certificate and its private key, both in PEM, to show to servers that ask for one (mutual TLS).
+    #[must_use]
+    pub fn client_certificate(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        self.identity = Some(Identity::from_pem(certificate, key));
+        self
+    }
+
     pub(crate) fn message_limit_bytes(&self) -> usize {
         self.message_limit
     }
 
     /// Opens the connection. It is opened again by itself when it breaks.
     pub(crate) async fn open(&self, url: &str) -> Result<Channel, Error> {
-        if url.starts_with("https:") {
-            return Err(Error::Invalid(format!(
-                "{url}: this version of the client speaks no TLS; use an http:// address, or a proxy that adds TLS"
-            )));
-        }
-        let endpoint = Endpoint::from_shared(url.to_owned())
+        let mut endpoint = Endpoint::from_shared(url.to_owned())
             .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
+            .filter(|endpoint| matches!(endpoint.uri().scheme_str(), Some("http" | "https")))
+            .filter(|endpoint| endpoint.uri().host().is_some())
             .ok_or_else(|| {
-                Error::Invalid(format!("\"{url}\" is no address; expected one like http://127.0.0.1:8080"))
+                Error::Invalid(format!(
+                    "\"{url}\" is no address; expected one like http://127.0.0.1:8080 or https://llm.example.com"
+                ))
             })?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint.tls_config(self.tls()).map_err(|error| Error::Invalid(innermost(&error)))?;
+        }
         endpoint
             .connect_timeout(self.connect_timeout)
             // Small messages must not wait for acknowledgements.
@@ -81,6 +100,19 @@ impl ConnectOptions {
             .connect()
             .await
             .map_err(|error| Error::Connect { url: url.to_owned(), reason: innermost(&error) })
+    }
+}
+
+impl ConnectOptions {
+    fn tls(&self) -> ClientTlsConfig {
+        let mut tls = ClientTlsConfig::new().with_native_roots();
+        if let Some(authority) = &self.authority {
+            tls = tls.ca_certificate(authority.clone());
+        }
+        if let Some(identity) = &self.identity {
+            tls = tls.identity(identity.clone());
+        }
+        tls
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sabir_client::{Authorization, CallOptions, Client, Code, Error};
+use sabir_client::{Authorization, CallOptions, Client, Code, ConnectOptions, Error};
 
 use super::CommandError;
 
@@ -16,6 +16,9 @@ pub(crate) struct Remote {
     /// The address of the server.
     #[arg(long, value_name = "URL", env = "SABIR_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// Who signs the certificate of an https:// server, in PEM, beside the authorities that this machine trusts.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// The API key to say who calls, where the server asks for it. Others on this machine can read the arguments of a
     /// command: better give the key in the variable, or with --api-key-file.
     #[arg(long, value_name = "KEY", env = "SABIR_API_KEY", hide_env_values = true)]
@@ -47,7 +50,14 @@ impl fmt::Debug for ApiKey {
 impl Remote {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client, CommandError> {
-        let client = Client::connect(&self.url).await?;
+        let mut options = ConnectOptions::new();
+        if let Some(path) = &self.ca_file {
+            let pem = std::fs::read(path);
+            options = options.ca_certificate(
+                pem.map_err(|error| CommandError::Remote(format!("--ca-file {}: {error}", path.display())))?,
+            );
+        }
+        let client = Client::connect_with(&self.url, &options).await?;
         let ApiKey(key) = match (&self.api_key_file, &self.api_key) {
             (Some(path), _) => read_key(path)?,
             (None, Some(key)) => key.clone(),
