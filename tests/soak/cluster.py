@@ -1,22 +1,24 @@
-"""What is tried: two replicas of Sabir on one Postgres, Envoy in front, proxies before the database and the upstream."""
+"""What is tried: two replicas on one Postgres behind Envoy, with proxies before the database and the upstream."""
 
 import asyncio
+import http.client
 import os
 import re
-import signal
 import socket
 import subprocess
 import urllib.request
 from pathlib import Path
 
 from proxy import Proxy
+from watch import Log
 
 ROOT = Path(__file__).resolve().parents[2]
 SABIR = Path(os.environ.get("SOAK_SABIR", ROOT / "target/release/sabir"))
 ENVOY = ROOT / "target/clients/interop/bin/envoy"
 BALANCER = ROOT / "tests/replicas/envoy.yaml"
 POSTGRES = ROOT / "scripts/postgres"
-SERVER = "soak"
+# Of this run alone: others may go on beside it.
+SERVER = f"soak-{os.getpid()}"
 
 CONFIG = """
 [server]
@@ -28,6 +30,8 @@ secret = "0123456789abcdef0123456789abcdef"
 vendor = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
 api_key = "sk-scripted"
+[upstream]
+idle_timeout = "2s"
 [models]
 default_provider = "scripted"
 [local]
@@ -48,10 +52,22 @@ models = [{ model = "*", input = "1", output = "2" }]
 """
 
 
+class Broken(Exception):
+    """The run cannot go on. What it is up to then is accounted for all the same."""
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def get(port, path):
+    """The body, or nothing if there is none to be had."""
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
 
 
 def postgres(*words):
@@ -65,7 +81,7 @@ class Replica:
         self.name = f"replica {number}"
         self.port, self.admin = free_port(), free_port()
         self.log, self.config, self.database = folder / f"replica-{number}.log", config, database
-        self.process = None
+        self.process, self.said = None, Log(self.log)
 
     def environment(self):
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -80,7 +96,7 @@ class Replica:
         command = [SABIR, *words, "--config", self.config]
         done = subprocess.run(command, input=given, capture_output=True, text=True, env=self.environment())
         if done.returncode:
-            raise SystemExit(f"soak: sabir {words[0]}: {done.stderr}")
+            raise Broken(f"sabir {words[0]}: {done.stderr}")
         return done.stdout
 
     async def start(self):
@@ -92,17 +108,14 @@ class Replica:
     async def until_ready(self):
         for _ in range(1200):
             if self.process.poll() is not None:
-                raise SystemExit(f"soak: {self.name} ended by itself:\n{self.log.read_text()[-2000:]}")
+                raise Broken(f"{self.name} ended by itself:\n{self.log.read_text()[-2000:]}")
             if await asyncio.to_thread(self.get, "/readyz"):
                 return
             await asyncio.sleep(0.05)
-        raise SystemExit(f"soak: {self.name} is not ready after a minute")
+        raise Broken(f"{self.name} is not ready after a minute")
 
     def get(self, path):
-        try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5).read().decode()
-        except OSError:
-            return None
+        return get(self.admin, path)
 
     def metric(self, name):
         """The sum of the samples of a metric."""
@@ -113,7 +126,11 @@ class Replica:
         self.process.send_signal(number)
 
     async def ended(self):
-        return await asyncio.to_thread(self.process.wait)
+        """Its exit code. It has twenty seconds for open calls, and ten for the last rows."""
+        try:
+            return await asyncio.to_thread(self.process.wait, 60)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"{self.name} does not end:\n{self.log.read_text()[-2000:]}") from None
 
     def memory(self):
         """MiB."""
@@ -127,29 +144,30 @@ class Replica:
 class Cluster:
     def __init__(self, folder):
         self.folder, self.config = folder, folder / "sabir.toml"
-        url = postgres("start", SERVER)
-        postgres("psql", SERVER, "-qc", "DROP DATABASE IF EXISTS soak WITH (FORCE)")
-        postgres("psql", SERVER, "-qc", "CREATE DATABASE soak")
-        # What is said to be written must be there after a crash.
-        postgres("psql", SERVER, "-qc", "ALTER DATABASE soak SET synchronous_commit = on")
-        direct = int(re.search(r":(\d+)/", url)[1])
-        self.database = Proxy(free_port(), direct)
+        self.database = Proxy(free_port())
         self.upstream_port = free_port()
         self.upstream = Proxy(free_port(), self.upstream_port)
         (folder / "prices.toml").write_text(PRICES)
         self.configure("quick")
-        database = url.replace(f":{direct}/", f":{self.database.port}/").rsplit("/", 1)[0] + "/soak"
-        self.replicas = [Replica(number, folder, self.config, database) for number in (1, 2)]
         self.envoy, self.port = None, free_port()
+        database = f"postgres://postgres@127.0.0.1:{self.database.port}/soak"
+        self.replicas = [Replica(number, folder, self.config, database) for number in (1, 2)]
 
-    def configure(self, alias):
+    def configure(self, alias, nonsense=""):
         """Writes the configuration, as an editor does: at once."""
         new = self.folder / "new.toml"
         prices = self.folder / "prices.toml"
-        new.write_text(CONFIG.format(upstream=self.upstream.port, prices=prices, alias=alias))
+        new.write_text(CONFIG.format(upstream=self.upstream.port, prices=prices, alias=alias) + nonsense)
         new.replace(self.config)
 
     async def start(self):
+        """Starts everything. The key of an administrator."""
+        url = await asyncio.to_thread(postgres, "start", SERVER)
+        self.database.target = int(re.search(r":(\d+)/", url)[1])
+        await asyncio.to_thread(postgres, "psql", SERVER, "-qc", "CREATE DATABASE soak")
+        # What is said to be written must be there after a crash.
+        durable = "ALTER DATABASE soak SET synchronous_commit = on"
+        await asyncio.to_thread(postgres, "psql", SERVER, "-qc", durable)
         await self.database.start()
         await self.upstream.start()
         await asyncio.to_thread(self.replicas[0].run, "migrate")
@@ -161,11 +179,24 @@ class Cluster:
         one, other = (str(replica.port) for replica in self.replicas)
         text = BALANCER.read_text().replace("@LISTEN@", str(self.port)).replace("@ONE@", one).replace("@OTHER@", other)
         (self.folder / "envoy.yaml").write_text(text)
-        command = [ENVOY, "--disable-hot-restart", "--concurrency", "1", "--log-level", "error", "-c", self.folder / "envoy.yaml"]
+        settings = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]
+        command = [ENVOY, *settings, "-c", self.folder / "envoy.yaml"]
         with (self.folder / "envoy.log").open("w") as log:
             self.envoy = subprocess.Popen(command, stdout=log, stderr=log)
-        await asyncio.sleep(2)
+        await self.until_balanced()
         return re.search(r"sk-sabir-\w+", said)[0]
+
+    async def until_balanced(self):
+        """The balancer has heard from both replicas that they are ready."""
+        well = 0
+        for _ in range(600):
+            if self.envoy.poll() is not None:
+                raise Broken(f"the balancer ended by itself:\n{(self.folder / 'envoy.log').read_text()[-2000:]}")
+            well = well + 1 if await asyncio.to_thread(get, self.port, "/readyz") else 0
+            if well == 20:
+                return
+            await asyncio.sleep(0.05)
+        raise Broken("the balancer does not take the replicas for ready")
 
     def query(self, statement):
         """Rows of what is in the database, past the proxy."""
@@ -173,11 +204,10 @@ class Cluster:
         return [line.split("|") for line in said.splitlines() if line]
 
     async def stop(self):
-        for replica in self.replicas:
-            if replica.process is not None and replica.process.poll() is None:
-                replica.signal(signal.SIGKILL)
-        if self.envoy is not None:
-            self.envoy.kill()
+        for process in [replica.process for replica in self.replicas] + [self.envoy]:
+            if process is not None:
+                process.kill()
+                process.wait()
         await self.database.stop()
         await self.upstream.stop()
         await asyncio.to_thread(postgres, "wipe", SERVER)

@@ -6,7 +6,7 @@ import asyncio
 class Proxy:
     """In front of a port of this machine. `delay` is in seconds, for each piece that passes in either direction."""
 
-    def __init__(self, port, target):
+    def __init__(self, port, target=None):
         self.port, self.target = port, target
         self.delay = 0.0
         self.server = None

@@ -10,17 +10,24 @@ WHOLE = {
     "object": "chat.completion",
     "created": 1,
     "model": "m",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "logprobs": None, "finish_reason": "stop"}],
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello."},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
     "usage": USAGE,
 }
 # How many chunks a stream has, and how long each takes.
-PACES = {"quick": (5, 0), "slow": (30, 0.05), "cut": (5, 0.01)}
+PACES = {"quick": (5, 0), "slow": (30, 0.05), "cut": (5, 0.01), "stalls": (2, 0.01), "scrambled": (2, 0.01)}
 
 
 def chunk(delta, reason=None, **more):
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]
-    body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, **more}
-    data = f"data: {json.dumps(body)}\n\n".encode()
+    named = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    data = f"data: {json.dumps({**named, 'choices': choices, **more})}\n\n".encode()
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -51,6 +58,11 @@ async def stream(writer, model):
         await writer.drain()
     if model == "cut":
         raise ConnectionError("as asked")
+    if model == "stalls":
+        await asyncio.sleep(60)
+    if model == "scrambled":
+        data = b'data: {"choices": [{"del\n\n'
+        writer.write(b"%x\r\n%b\r\n" % (len(data), data))
     writer.write(chunk({}, "stop", usage=USAGE))
     writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
