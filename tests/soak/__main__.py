@@ -68,9 +68,8 @@ async def breaking(callers, faults):
 
 async def soak(cluster):
     say("starting two replicas on one Postgres behind a balancer")
-    key = await cluster.start()
-    admin = Admin(cluster.replicas[0].port, key)
-    secrets, ids, budgets = await asyncio.to_thread(admin.make)
+    admin = Admin(cluster.replicas[0].port)
+    secrets, ids, budgets = await cluster.start(admin.make)
     fresh = {replica.name: replica.descriptors() for replica in cluster.replicas}
 
     async def leased(name):

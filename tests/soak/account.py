@@ -174,6 +174,8 @@ class Account:
 
     def money(self, budgets, rows):
         """A budget has spent what the rows of its key cost. What a killed server had not reported is orphaned."""
+        free = [call for call in self.all if call.key in budgets and call.outcome == "OK" and not call.budgeted]
+        self.found(free, "answers that no budget was asked for", self.tell)
         kills = [window for window in self.windows if window.replica]
         dearest = max((row.cost for row in rows), default=0)
         for name, budget in budgets.items():

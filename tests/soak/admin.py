@@ -13,8 +13,8 @@ BUDGETS = {"rich": AMPLE, "poor": SCARCE, "careful": AMPLE}
 class Admin:
     """Asks the first replica, past the balancer."""
 
-    def __init__(self, port, key):
-        self.base, self.key = f"http://127.0.0.1:{port}/v1/admin", key
+    def __init__(self, port):
+        self.base, self.key = f"http://127.0.0.1:{port}/v1/admin", None
 
     def ask(self, path, message=None):
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
@@ -22,8 +22,9 @@ class Admin:
         with urllib.request.urlopen(urllib.request.Request(self.base + path, body, headers), timeout=30) as answer:
             return json.load(answer)
 
-    def make(self):
-        """Makes the keys. Their secrets, their ids, and the ids of their budgets, by name."""
+    def make(self, key):
+        """Makes the keys with this one. Their secrets, their ids, and the ids of their budgets, by name."""
+        self.key = key
         secrets, ids, budgets = {}, {}, {}
         for name in [*BUDGETS, "limited"]:
             made = self.ask("/keys", {"name": name, "scopes": ["chat"]})

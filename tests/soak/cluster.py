@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import urllib.request
@@ -160,8 +161,9 @@ class Cluster:
         new.write_text(CONFIG.format(upstream=self.upstream.port, prices=prices, alias=alias) + nonsense)
         new.replace(self.config)
 
-    async def start(self):
-        """Starts everything. The key of an administrator."""
+    async def start(self, prepare):
+        """Starts everything. What `prepare` makes with the key of an administrator is there before the replicas start:
+        of what is made later they hear within a second, and until then a new budget holds for nobody."""
         url = await asyncio.to_thread(postgres, "start", SERVER)
         self.database.target = int(re.search(r":(\d+)/", url)[1])
         await asyncio.to_thread(postgres, "psql", SERVER, "-qc", "CREATE DATABASE soak")
@@ -174,6 +176,11 @@ class Cluster:
         said = await asyncio.to_thread(
             self.replicas[0].run, "users", "create-admin", "soak", "--password-stdin", given="a long password\n"
         )
+        key = re.search(r"sk-sabir-\w+", said)[0]
+        await self.replicas[0].start()
+        made = await asyncio.to_thread(prepare, key)
+        self.replicas[0].signal(signal.SIGTERM)
+        await self.replicas[0].ended()
         for replica in self.replicas:
             await replica.start()
         one, other = (str(replica.port) for replica in self.replicas)
@@ -184,7 +191,7 @@ class Cluster:
         with (self.folder / "envoy.log").open("w") as log:
             self.envoy = subprocess.Popen(command, stdout=log, stderr=log)
         await self.until_balanced()
-        return re.search(r"sk-sabir-\w+", said)[0]
+        return made
 
     async def until_balanced(self):
         """The balancer has heard from both replicas that they are ready."""

@@ -38,11 +38,14 @@ class Call:
     used: str = ""
     replica: str = ""
     message: str = ""
+    # Whether the answer told what is left of a budget.
+    budgeted: bool = False
 
     def heard(self, headers):
         self.id = headers.get("sabir-request-id", self.id)
         self.used = headers.get("sabir-model-used", self.used)
         self.replica = headers.get("x-replica", self.replica)
+        self.budgeted |= "sabir-budget-remaining" in headers
 
     def answered(self, text):
         """The answer came to its end."""
