@@ -28,6 +28,19 @@ def say(text):
     print(f"{time.monotonic() - BEGAN:7.1f} s  {text}", flush=True)
 
 
+class Tasks(list):
+    """What goes on in the background. It ends before the servers do, so that none is started again."""
+
+    def create(self, work):
+        self.append(asyncio.create_task(work))
+        return self[-1]
+
+    async def end(self):
+        for task in self:
+            task.cancel()
+        await asyncio.gather(*self, return_exceptions=True)
+
+
 async def settled(cluster, admin, budgets):
     """Waits until rows and budgets do not change any more, and what dead servers held is known."""
     before, same, end = None, 0, time.monotonic() + SETTLES
@@ -41,12 +54,11 @@ async def settled(cluster, admin, budgets):
     return same == 5
 
 
-async def breaking(callers, faults):
+async def breaking(callers, faults, tasks):
     """All faults, for as long as callers go on. Why it ended before its time, if it did."""
     start = time.monotonic()
     restarts, until = start + settings.RESTARTS * settings.SECONDS, start + settings.SECONDS
-    calling = asyncio.create_task(callers.run(settings.CALLERS))
-    breaks = asyncio.create_task(faults.run(restarts, until))
+    calling, breaks = tasks.create(callers.run(settings.CALLERS)), tasks.create(faults.run(restarts, until))
     await asyncio.wait([calling, breaks], timeout=settings.LIMIT, return_when=asyncio.FIRST_COMPLETED)
     if calling.done() and not breaks.done():
         # The fault that has begun is brought to its end.
@@ -56,17 +68,17 @@ async def breaking(callers, faults):
     say("no more faults; the last calls end")
     # Every call has a limit of its own.
     await asyncio.wait([calling], timeout=120)
-    tasks = {"faults": breaks, "calls": calling}
-    ended = [f"{name} do not end" for name, task in tasks.items() if not task.done()]
-    ended += [f"{name}: {task.exception()!r}" for name, task in tasks.items() if task.done() and task.exception()]
-    for task in tasks.values():
-        task.cancel()
+    named = {"faults": breaks, "calls": calling}
+    ended = [f"{name} do not end" for name, task in named.items() if not task.done()]
+    ended += [f"{name}: {task.exception()!r}" for name, task in named.items() if task.done() and task.exception()]
+    breaks.cancel()
+    calling.cancel()
     if not faults.complete:
         ended.append("not every fault has happened")
     return ended
 
 
-async def soak(cluster):
+async def soak(cluster, tasks):
     say("starting two replicas on one Postgres behind a balancer")
     admin = Admin(cluster.replicas[0].port)
     secrets, ids, budgets = await cluster.start(admin.make)
@@ -79,12 +91,9 @@ async def soak(cluster):
     faults = Faults(cluster, callers, leased, settings.HOLD, settings.CALM, say)
     samples = {}
     every = min(15, max(5, settings.SECONDS / 12))
-    watching = [
-        asyncio.create_task(sample(cluster.replicas, samples)),
-        asyncio.create_task(progress(callers, samples, say, every)),
-    ]
+    watching = [tasks.create(sample(cluster.replicas, samples)), tasks.create(progress(callers, samples, say, every))]
     say(f"{3 * settings.CALLERS} callers; faults for {settings.SECONDS:.0f} s, seed {settings.SEED}")
-    ended = await breaking(callers, faults)
+    ended = await breaking(callers, faults, tasks)
     for task in watching:
         task.cancel()
 
@@ -142,14 +151,18 @@ async def main():
     # As Ctrl-C does: everything that was started is ended.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     with tempfile.TemporaryDirectory(prefix="sabir-soak-") as folder:
-        cluster = Cluster(Path(folder))
+        cluster, tasks = Cluster(Path(folder)), Tasks()
         provider = upstream.start(cluster.upstream_port)
         try:
-            return report(await soak(cluster))
+            return report(await soak(cluster, tasks))
         except Broken as broken:
             print(f"soak: {broken}", file=sys.stderr)
             return 1
+        except asyncio.CancelledError:
+            print("soak: asked to end", file=sys.stderr)
+            return 1
         finally:
+            await tasks.end()
             await cluster.stop()
             provider.kill()
             if settings.LOGS:
