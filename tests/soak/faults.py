@@ -34,6 +34,8 @@ class Alias:
 
 # A caller cannot tell why; what it sees is one of these.
 GONE = frozenset({"UNAVAILABLE", "CUT", "ERROR"})
+# What the alias means, one after another. Three, so that the second of two changes in a row is not what was before.
+MODELS = ["quick", "slow", "swift"]
 # How often servers look at their files, with a moment to read them.
 LOOKS = 5 + 3
 # How long a replica may take to give back what it holds of a budget that nobody uses.
@@ -48,7 +50,7 @@ class Faults:
         self.windows, self.problems = [], []
         # Asked to end after the fault that has begun; whether everything has happened once.
         self.stopping = self.complete = False
-        self.kills, self.alias = 0, "quick"
+        self.kills, self.alias = 0, MODELS[0]
         self.aliases = [Alias(self.alias, time.monotonic())]
 
     def restarts(self):
@@ -121,9 +123,9 @@ class Faults:
             await replica.start()
 
     def swap(self):
-        """Gives the alias its other model, in the file."""
+        """Gives the alias its next model, in the file."""
         self.aliases[-1].ended = min(self.aliases[-1].ended, time.monotonic())
-        self.alias = "slow" if self.alias == "quick" else "quick"
+        self.alias = MODELS[(MODELS.index(self.alias) + 1) % len(MODELS)]
         self.cluster.configure(self.alias)
 
     def hang_up(self):
