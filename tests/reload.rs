@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{
     Call, PATIENCE, Protocol, Server, Upstream,
     identity::{Registrar, required},
+    postgres::OwnServer,
 };
 
 /// Waits until the log says this so many times.
@@ -142,4 +143,23 @@ async fn limits_for_each_of_a_kind_and_prices_change_without_a_restart() {
     let rows = server.usage_rows(Protocol::ALL.len() + 2).await;
     let priced = rows.iter().filter(|row| row.cost_nanos > 0).count();
     assert_eq!(priced, 2, "the price counts from when the file is named, and stays: {rows:#?}");
+}
+
+#[tokio::test]
+async fn a_change_while_the_database_is_away_counts_when_it_is_back() {
+    let (upstream, postgres) = (Upstream::start(), OwnServer::start("reload-away"));
+    let database = postgres.database();
+    sabir_store_postgres::migrate(database.url()).await.unwrap();
+    let config = Server::config_for(&upstream.base_url());
+    let server = Server::start_with(&config, &[("DATABASE_URL", database.url())]).await;
+    postgres.stop();
+    fs::write(server.config_file(), format!("{config}[aliases]\nfast = \"scripted/echo\"\n")).unwrap();
+    until_logged(&server, "the new configuration does not count; the old one stays", 1).await;
+    assert!(!server.log().contains(READ), "{}", server.log());
+    postgres.start_again();
+    until_logged(&server, READ, 1).await;
+    for protocol in Protocol::ALL {
+        let answer = protocol.unary(server.address(), &Call::say("fast", "Hi")).await.unwrap();
+        assert_eq!(answer.text.as_deref(), Some("Hi"), "{protocol:?}");
+    }
 }

@@ -4,10 +4,12 @@
 //! their keys, aliases, routes, prices and the limits for each of a kind change; what else differs is told of, because it
 //! needs a restart.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use sabir_store::StoreErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use transcode::json::Plans;
@@ -31,6 +33,13 @@ enum ReloadError {
     Upstream(#[from] BuildError),
     #[error(transparent)]
     Prices(#[from] PricesError),
+}
+
+impl ReloadError {
+    /// Whether the same files may count the next time they are tried: it was the database that did not answer.
+    fn passes(&self) -> bool {
+        matches!(self, Self::Prices(PricesError::Store(error)) if error.kind() == StoreErrorKind::Unavailable)
+    }
 }
 
 /// What changes with the configuration.
@@ -63,24 +72,39 @@ impl Reload {
         let task = tokio::spawn(async move {
             let mut source = source;
             let mut seen = State::of(&source);
+            // Whether what the files say now could not count for a reason that passes.
+            let mut owed = false;
             loop {
                 let by_signal = tokio::select! {
                     _ = asked.recv() => true,
                     () = tokio::time::sleep(LOOK_AGAIN) => false,
                 };
+                // Before anything is read: what changes from here on is seen the next time.
                 let now = State::of(&source);
-                if !by_signal && now == seen {
+                if !by_signal && !owed && now == seen {
                     continue;
                 }
+                let again = owed && !by_signal && now == seen;
                 seen = now;
                 match parts.apply(&source).await {
                     Ok(applied) => {
                         source = applied;
                         // Files may be named now that were not before.
-                        seen = State::of(&source);
+                        seen = seen.with_files_of(&source);
+                        owed = false;
                     }
                     Err(error) => {
-                        tracing::error!(event = event::CONFIG_UNUSABLE, %error, "the new configuration does not count; the old one stays")
+                        owed = error.passes();
+                        if again {
+                            tracing::debug!(%error, "the new configuration still does not count");
+                        } else {
+                            tracing::error!(
+                                event = event::CONFIG_UNUSABLE,
+                                tried_again = owed,
+                                %error,
+                                "the new configuration does not count; the old one stays"
+                            );
+                        }
                     }
                 }
             }
@@ -121,14 +145,24 @@ impl Parts {
 
 /// What tells that files have changed, without reading them. Links are followed, so that a mount that is swapped is seen.
 #[derive(Debug, PartialEq, Eq)]
-struct State(Vec<Option<(SystemTime, u64, PathBuf)>>);
+struct State(BTreeMap<PathBuf, Option<(SystemTime, u64, PathBuf)>>);
 
 impl State {
     fn of(source: &Source) -> Self {
-        let of = |path: &PathBuf| {
-            let data = std::fs::metadata(path).ok()?;
-            Some((data.modified().ok()?, data.len(), std::fs::canonicalize(path).ok()?))
+        Self(source.files().iter().map(|path| (path.clone(), Self::of_file(path))).collect())
+    }
+
+    fn of_file(path: &Path) -> Option<(SystemTime, u64, PathBuf)> {
+        let data = std::fs::metadata(path).ok()?;
+        Some((data.modified().ok()?, data.len(), std::fs::canonicalize(path).ok()?))
+    }
+
+    /// The same for the files of another source: those that were known as they were, the others as they are now.
+    fn with_files_of(mut self, source: &Source) -> Self {
+        let known = |path: &PathBuf| {
+            let state = self.0.remove(path).unwrap_or_else(|| Self::of_file(path));
+            (path.clone(), state)
         };
-        Self(source.files().iter().map(of).collect())
+        Self(source.files().iter().map(known).collect())
     }
 }
