@@ -1,16 +1,35 @@
 //! Claims about two servers on one database behind a real balancer, Envoy: one is restarted, one is killed, and callers
 //! go on.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::{join, join_all};
+use http::Request;
 
 use crate::support::{
-    Call, Failure, Protocol, Server, Upstream, envoy::Envoy, http::get, postgres::Database, protocol::Streamed, script,
+    Call, Failure, Protocol, Server, Upstream, envoy::Envoy, http::http1, postgres::Database, protocol::Streamed,
+    script,
 };
 
 const CONFIGURATION: &str = include_str!("replicas/envoy.yaml");
+
+/// Envoy has heard from a server that it is ready, and lets it answer.
+async fn until_takes_calls(envoy: SocketAddr, server: &Server) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let expected = server.address().to_string();
+    loop {
+        let request = Request::get("/readyz").body(Bytes::new()).unwrap();
+        let answer = http1(envoy, request).await;
+        if answer.status() == 200 && answer.header("x-replica") == Some(&expected) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "Envoy does not take {expected} for ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 /// How many callers there are of each protocol.
 const CALLERS: usize = 3;
@@ -41,12 +60,8 @@ impl Pair {
 
     /// Envoy has heard from both that they are ready.
     async fn until_both_take_calls(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut well = 0;
-        while well < 20 {
-            assert!(Instant::now() < deadline, "Envoy does not take the replicas for ready");
-            well = if get(self.envoy.address(), "/readyz").await.0 == 200 { well + 1 } else { 0 };
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        for server in &self.servers {
+            until_takes_calls(self.envoy.address(), server).await;
         }
     }
 
@@ -101,6 +116,7 @@ async fn a_rolling_restart_fails_no_call_and_cuts_no_stream() {
         crate::support::protocol::next(&mut events).await;
         streams.push((protocol, tokio::spawn(Streamed::read(events))));
     }
+    let balancer = pair.envoy.address();
     let (answered, failed) = pair
         .asked_while(async |servers| {
             for _ in 0..2 {
@@ -108,7 +124,7 @@ async fn a_rolling_restart_fails_no_call_and_cuts_no_stream() {
                     server.ask_to_stop();
                     server.start_again().await;
                     // As a rollout does: the next one stops when this one takes calls.
-                    tokio::time::sleep(Duration::from_millis(600)).await;
+                    until_takes_calls(balancer, server).await;
                 }
             }
         })
@@ -132,7 +148,6 @@ async fn a_server_that_is_killed_takes_only_its_own_open_calls_with_it() {
             servers[0].signal("-KILL");
             tokio::time::sleep(Duration::from_secs(1)).await;
             servers[0].start_again().await;
-            tokio::time::sleep(Duration::from_millis(600)).await;
         })
         .await;
     // Each caller has one call open at a time, and after the first failure the balancer knows.

@@ -7,6 +7,15 @@ pub(crate) fn store_error(action: &str, error: &sqlx::Error) -> StoreError {
     StoreError::new(kind(error), format!("{action}: {error}"))
 }
 
+/// Whether rows were to go into a partition that has just lost its claim to them: their statement was waiting while a
+/// partition for their month was made. It finds that one the next time. Other checks have a name.
+pub(crate) fn is_misdirected(error: &sqlx::Error) -> bool {
+    // check_violation
+    error
+        .as_database_error()
+        .is_some_and(|error| error.code().as_deref() == Some("23514") && error.constraint().is_none())
+}
+
 /// What kind of trouble it is. Codes and classes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn kind(error: &sqlx::Error) -> StoreErrorKind {
     if matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }) {
@@ -16,6 +25,9 @@ fn kind(error: &sqlx::Error) -> StoreErrorKind {
         // No answer from the server: it is away, or all connections are taken.
         return StoreErrorKind::Unavailable;
     };
+    if is_misdirected(error) {
+        return StoreErrorKind::Unavailable;
+    }
     match (&*code, code.get(..2)) {
         // unique_violation
         ("23505", _) => StoreErrorKind::Taken,

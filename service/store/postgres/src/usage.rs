@@ -14,7 +14,11 @@ use sabir_store::{
 };
 use uuid::Uuid;
 
-use crate::{PostgresStore, error::store_error, patience::answered};
+use crate::{
+    PostgresStore,
+    error::{is_misdirected, store_error},
+    patience::answered,
+};
 
 impl UsageStore for PostgresStore {
     fn insert<'a>(&'a self, rows: &'a [UsageRow]) -> StoreFuture<'a, ()> {
@@ -22,7 +26,11 @@ impl UsageStore for PostgresStore {
             if rows.is_empty() {
                 return Ok(());
             }
-            self.insert_rows(rows).await.map_err(|error| store_error("writing usage rows", &error))
+            let mut inserted = self.insert_rows(rows).await;
+            if inserted.as_ref().is_err_and(is_misdirected) {
+                inserted = self.insert_rows(rows).await;
+            }
+            inserted.map_err(|error| store_error("writing usage rows", &error))
         })
     }
 

@@ -88,6 +88,31 @@ async fn every_attempt_is_a_row_for_people() {
     store.close().await;
 }
 
+/// Another replica makes the partition of a month while rows of it are on their way into the one for all others.
+#[tokio::test]
+async fn rows_that_come_as_their_month_is_made_are_written() {
+    let database = Database::fresh();
+    let store = open(database.url(), Config { migrate: true, ..Config::default() }).await.unwrap();
+    let row = conformance::sample_row(5);
+    let (start, end) = (row.started_at_micros, row.started_at_micros + 1);
+    let statements = format!(
+        "BEGIN;
+         CREATE TABLE usage_new (LIKE usage INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+         ALTER TABLE usage ATTACH PARTITION usage_new FOR VALUES FROM ({start}) TO ({end});
+         SELECT pg_sleep(1);
+         COMMIT;"
+    );
+    let making = tokio::task::spawn_blocking(move || {
+        database.run(&statements);
+        database
+    });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    store.insert(&[row]).await.unwrap();
+    let database = making.await.unwrap();
+    assert_eq!(database.run("SELECT count(*) FROM usage_new"), "1");
+    store.close().await;
+}
+
 /// A caller's deadline, or ours, may end anything at any moment. What is written afterwards must be there all the same.
 #[tokio::test]
 async fn a_transaction_that_is_given_up_at_any_point_swallows_nothing() {
