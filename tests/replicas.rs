@@ -125,6 +125,9 @@ async fn a_rolling_restart_fails_no_call_and_cuts_no_stream() {
                     server.start_again().await;
                     // As a rollout does: the next one stops when this one takes calls.
                     until_takes_calls(balancer, server).await;
+                    // The balancer may still hear of a look that it took at the one before (`minReadySeconds` of a rollout).
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    until_takes_calls(balancer, server).await;
                 }
             }
         })
